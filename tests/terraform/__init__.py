@@ -1,0 +1,1 @@
+"""Validate and test the Terraform modules: `python -m tests.terraform`."""
