@@ -1,0 +1,17 @@
+"""AWS clients as the steps use them."""
+
+from typing import Any
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+
+def client(service: str) -> Any:
+    """Return a client that retries what AWS asks to be retried; made when a step runs, never at import."""
+    return boto3.client(service, config=Config(retries={"mode": "standard", "total_max_attempts": 6}))
+
+
+def error_code(error: ClientError) -> str:
+    """Return the code by which AWS names an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,85 @@
+"""Errors that a person can meet.
+
+The name of a class is the error name that Step Functions shows; its message is the cause: it names the
+thing and ends with the remedy.
+"""
+
+from collections.abc import Iterable
+
+
+class RunbookError(Exception):
+    """A failure explained in words: what happened, then what to do about it.
+
+    Parameters
+    ----------
+    cause : str
+        What happened, naming the thing; sentences.
+    remedy : str, optional
+        What to do about it, as a sentence.
+    """
+
+    def __init__(self, cause: str, remedy: str | None = None) -> None:
+        self.cause = cause
+        self.remedy = remedy
+        super().__init__(cause if remedy is None else f"{cause} {remedy}")
+
+
+class InvalidRequest(RunbookError):  # noqa: N818 - the contract's name, shown by Step Functions
+    """The input of a state machine cannot be used; the message lists every fault."""
+
+    @classmethod
+    def listing(cls, faults: Iterable[str], remedy: str) -> "InvalidRequest":
+        """Make one error of every fault found."""
+        return cls(f"The request is refused: {'; '.join(faults)}.", remedy)
+
+
+class LockHeld(RunbookError):  # noqa: N818
+    """Another run works on the environment."""
+
+
+class ManifestMissing(RunbookError):  # noqa: N818
+    """Terraform has not published what exists in the environment, or not in a form that can be read."""
+
+
+class PreflightFailed(RunbookError):  # noqa: N818
+    """A check found what would make the migration fail."""
+
+
+class ProvisionFailed(RunbookError):  # noqa: N818
+    """Terraform's plan or apply failed."""
+
+
+class QuiesceTimedOut(RunbookError):  # noqa: N818
+    """Something that writes did not stop in time."""
+
+
+class SnapshotFailed(RunbookError):  # noqa: N818
+    """The snapshot of the old database could not be made."""
+
+
+class DatabaseJobFailed(RunbookError):  # noqa: N818
+    """A database job ended with an error of its own."""
+
+
+class DatabaseJobTimedOut(RunbookError):  # noqa: N818
+    """A database job took longer than it may."""
+
+
+class DatabaseJobInterrupted(RunbookError):  # noqa: N818
+    """A database job was stopped or killed before it could say how it ended."""
+
+
+class CutoverFailed(RunbookError):  # noqa: N818
+    """The environment could not be switched to the new database."""
+
+
+class ResumeFailed(RunbookError):  # noqa: N818
+    """What was stopped does not run again."""
+
+
+class SmokeTestFailed(RunbookError):  # noqa: N818
+    """The app does not answer, or not from the database it should use."""
+
+
+class ReturnFailed(RunbookError):  # noqa: N818
+    """The environment could not be brought back to the old database."""

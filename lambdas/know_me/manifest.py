@@ -1,0 +1,153 @@
+"""The manifest: what exists in an environment, as Terraform publishes it (contracts, section 2)."""
+
+from typing import Any, Literal
+
+from botocore.exceptions import ClientError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from know_me.errors import ManifestMissing
+from know_me.names import Slug, manifest_parameter
+from know_me.wording import faults_of
+
+
+class Part(BaseModel):
+    """Base of the manifest's parts: unknown fields are a broken contract, not something to overlook."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Cluster(Part):
+    """The ECS cluster."""
+
+    name: str
+    arn: str
+
+
+class Service(Part):
+    """An ECS service that writes to the stores."""
+
+    name: str
+    cluster: str
+    container: str
+    task_definition_family: str
+
+
+class ScalableTarget(Part):
+    """A target of Application Auto Scaling that could start tasks again behind our back."""
+
+    service_namespace: Literal["ecs"] = "ecs"
+    resource_id: str
+    scalable_dimension: str = "ecs:service:DesiredCount"
+
+
+class Rule(Part):
+    """An EventBridge rule that starts something that writes."""
+
+    name: str
+    event_bus_name: str = "default"
+
+
+class Schedule(Part):
+    """An EventBridge Scheduler schedule that starts something that writes."""
+
+    name: str
+    group_name: str = "default"
+
+
+class Pipeline(Part):
+    """A CodePipeline whose stages could deploy during a migration."""
+
+    name: str
+    stages: list[str]
+
+
+class DatabaseGeneration(Part):
+    """One incarnation of the database: where it is and which secrets open it (by name)."""
+
+    generation: Slug
+    instance_id: str
+    endpoint: str
+    port: int = Field(ge=1, le=65535)
+    database_name: str
+    engine_version: str
+    master_secret_arn: str
+    application_secret_arn: str
+    application_role: str
+    subnet_ids: list[str]
+    security_group_ids: list[str]
+
+
+class DatabaseStore(Part):
+    """The database: every generation, and which one the app uses."""
+
+    active: Slug
+    generations: dict[Slug, DatabaseGeneration]
+
+    @model_validator(mode="after")
+    def _active_exists(self) -> "DatabaseStore":
+        if self.active not in self.generations:
+            raise ValueError(f"the active generation {self.active} is not among the generations")
+        return self
+
+
+class MediaStore(Part):
+    """The media bucket's generations; empty until the app has one."""
+
+    active: Slug | None = None
+    generations: dict[Slug, dict[str, Any]] = {}
+
+
+class Builds(Part):
+    """CodeBuild projects inside the VPC."""
+
+    database_jobs: str
+
+
+class Manifest(Part):
+    """Everything that a runbook needs to know about an environment."""
+
+    version: Literal[1]
+    environment: Slug
+    region: str
+    account_id: str
+    cluster: Cluster
+    services: list[Service]
+    scalable_targets: list[ScalableTarget]
+    rules: list[Rule]
+    schedules: list[Schedule]
+    pipelines: list[Pipeline]
+    database: DatabaseStore
+    media: MediaStore
+    builds: Builds
+    health_check_url: str
+    alarm_arns: list[str]
+    topic_arns: list[str]
+
+    @property
+    def active_database(self) -> DatabaseGeneration:
+        """The database that the app uses."""
+        return self.database.generations[self.database.active]
+
+
+def read_manifest(ssm: Any, environment: str) -> Manifest:
+    """Read the manifest of an environment.
+
+    Raises
+    ------
+    ManifestMissing
+        There is none, or it is not what section 2 of the contracts says.
+    """
+    name = manifest_parameter(environment)
+    remedy = f"Start know-me-{environment}-provision with {{}}: Terraform publishes the manifest."
+    try:
+        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ParameterNotFound":
+            raise
+        raise ManifestMissing(f"The environment {environment} has no manifest ({name}).", remedy) from error
+    try:
+        return Manifest.model_validate_json(value)
+    except ValidationError as error:
+        raise ManifestMissing(
+            f"The manifest {name} cannot be read: {'; '.join(faults_of(error))}.", remedy
+        ) from error

@@ -1,0 +1,49 @@
+"""Names: which are allowed, and how those of one run derive from its id.
+
+A retried step finds its own earlier work by them.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+SLUG_PATTERN = r"^[a-z](?:-?[a-z0-9]){1,15}$"
+"""Environments and generations: 2 to 16 lower-case letters, digits and single hyphens, a letter first."""
+
+RUN_ID_PATTERN = r"^[A-Za-z0-9_-]{1,60}$"
+"""A name of an execution (80 characters in Step Functions) with room for the suffixes of its children."""
+
+Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN, max_length=16)]
+RunId = Annotated[str, StringConstraints(pattern=RUN_ID_PATTERN)]
+ExecutionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
+
+COLOURS = ("blue", "green", "amber", "violet", "teal", "coral", "indigo", "olive")
+
+
+def manifest_parameter(environment: str) -> str:
+    """Return the SSM parameter by which Terraform says what exists."""
+    return f"/know-me/{environment}/manifest"
+
+
+def generations_parameter(environment: str) -> str:
+    """Return the SSM parameter by which the runbooks tell Terraform which generations there are."""
+    return f"/know-me/{environment}/generations"
+
+
+def snapshot_name(environment: str, run_id: str) -> str:
+    """Return the name of the snapshot that a run takes of the old database."""
+    return f"know-me-{environment}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
+
+
+def first_free_generation(taken: Iterable[str]) -> str:
+    """Return the first colour that no generation has, then `generation-<n>`."""
+    used = set(taken)
+    return next(name for name in _candidates() if name not in used)
+
+
+def _candidates() -> Iterator[str]:
+    yield from COLOURS
+    yield from (f"generation-{number}" for number in count(len(COLOURS) + 1))
