@@ -1,0 +1,173 @@
+data "aws_caller_identity" "current" {}
+data "aws_region" "current" {}
+data "aws_partition" "current" {}
+
+locals {
+  name       = "know-me-${var.environment}"
+  account_id = data.aws_caller_identity.current.account_id
+  region     = data.aws_region.current.name
+  partition  = data.aws_partition.current.partition
+}
+
+# One key for everything of the environment that rests: database storage, secrets, logs.
+resource "aws_kms_key" "environment" {
+  description             = "Data at rest of ${local.name}"
+  enable_key_rotation     = true
+  deletion_window_in_days = 30
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [
+      {
+        Sid       = "PoliciesOfTheAccountDecide"
+        Effect    = "Allow"
+        Principal = { AWS = "arn:${local.partition}:iam::${local.account_id}:root" }
+        Action    = "kms:*"
+        Resource  = "*"
+      },
+      {
+        # https://docs.aws.amazon.com/AmazonCloudWatch/latest/logs/encrypt-log-data-kms.html
+        Sid       = "LogsOfTheEnvironment"
+        Effect    = "Allow"
+        Principal = { Service = "logs.${local.region}.amazonaws.com" }
+        Action    = ["kms:Encrypt", "kms:Decrypt", "kms:ReEncrypt*", "kms:GenerateDataKey*", "kms:DescribeKey"]
+        Resource  = "*"
+        Condition = {
+          ArnLike = { "kms:EncryptionContext:aws:logs:arn" = "arn:${local.partition}:logs:${local.region}:${local.account_id}:log-group:*" }
+        }
+      },
+    ]
+  })
+}
+
+resource "aws_kms_alias" "environment" {
+  name          = "alias/${local.name}"
+  target_key_id = aws_kms_key.environment.key_id
+}
+
+module "network" {
+  source = "./modules/network"
+
+  name               = local.name
+  vpc_cidr           = var.vpc_cidr
+  zone_count         = var.zone_count
+  nat_gateways       = var.nat_gateways
+  flow_logs          = var.flow_logs
+  log_retention_days = var.log_retention_days
+  kms_key_arn        = aws_kms_key.environment.arn
+}
+
+module "database" {
+  source   = "./modules/database"
+  for_each = var.generations.database.all
+
+  environment = var.environment
+  generation  = each.key
+
+  engine_version    = coalesce(each.value.engine_version, var.database_engine_version)
+  instance_class    = coalesce(each.value.instance_class, var.database_instance_class)
+  allocated_storage = coalesce(each.value.allocated_storage, var.database_allocated_storage)
+  database_name     = var.database_name
+
+  vpc_id     = module.network.vpc_id
+  subnet_ids = module.network.database_subnet_ids
+  client_security_group_ids = {
+    api           = module.api.security_group_id
+    database-jobs = module.database_jobs.security_group_id
+  }
+
+  kms_key_arn           = aws_kms_key.environment.arn
+  ca_certificate        = var.database_ca_certificate
+  multi_az              = var.database_multi_az
+  backup_retention_days = var.database_backup_retention_days
+  deletion_protection   = var.deletion_protection
+  skip_final_snapshot   = var.database_skip_final_snapshot
+  apply_immediately     = var.database_apply_immediately
+  log_retention_days    = var.log_retention_days
+}
+
+module "api" {
+  source = "./modules/api"
+
+  name                   = local.name
+  environment            = var.environment
+  vpc_id                 = module.network.vpc_id
+  public_subnet_ids      = module.network.public_subnet_ids
+  application_subnet_ids = module.network.application_subnet_ids
+
+  image                 = var.api_image
+  image_repository_arn  = var.api_image_repository_arn
+  container_port        = var.api_port
+  cpu                   = var.api_cpu
+  memory                = var.api_memory
+  minimum_tasks         = var.api_minimum_tasks
+  maximum_tasks         = var.api_maximum_tasks
+  environment_variables = var.api_environment
+
+  database = {
+    host                   = module.database[var.generations.database.active].address
+    port                   = module.database[var.generations.database.active].port
+    name                   = module.database[var.generations.database.active].database_name
+    application_secret_arn = module.database[var.generations.database.active].application_secret_arn
+  }
+  application_secret_arns         = { for generation, database in module.database : generation => database.application_secret_arn }
+  database_certificate_bundle_url = var.database_certificate_bundle_url
+
+  listener_port       = var.api_listener_port
+  certificate_arn     = var.api_certificate_arn
+  domain_name         = var.api_domain_name
+  allowed_cidr_blocks = var.api_allowed_cidr_blocks
+  access_logs_bucket  = var.api_access_logs_bucket
+
+  deletion_protection  = var.deletion_protection
+  secret_recovery_days = var.secret_recovery_days
+  log_retention_days   = var.log_retention_days
+  kms_key_arn          = aws_kms_key.environment.arn
+}
+
+module "database_jobs" {
+  source = "./modules/database-jobs"
+
+  name             = local.name
+  environment      = var.environment
+  source_location  = var.database_jobs_source
+  artifacts_bucket = var.artifacts_bucket
+
+  vpc_id     = module.network.vpc_id
+  subnet_ids = module.network.application_subnet_ids
+  databases = {
+    for generation, database in module.database : generation => {
+      master_secret_arn      = database.master_secret_arn
+      application_secret_arn = database.application_secret_arn
+    }
+  }
+
+  image                  = var.database_jobs_image
+  compute_type           = var.database_jobs_compute_type
+  certificate_bundle_url = var.database_certificate_bundle_url
+  log_retention_days     = var.log_retention_days
+  kms_key_arn            = aws_kms_key.environment.arn
+}
+
+module "manifest" {
+  source = "./modules/manifest"
+
+  environment = var.environment
+  document = {
+    cluster          = module.api.cluster
+    services         = [module.api.service]
+    scalable_targets = [module.api.scalable_target]
+    rules            = []
+    schedules        = []
+    pipelines        = []
+    database = {
+      active      = var.generations.database.active
+      generations = { for generation, database in module.database : generation => database.manifest }
+    }
+    media            = { active = var.generations.media.active, generations = {} }
+    builds           = { database_jobs = module.database_jobs.project_name }
+    health_check_url = module.api.health_check_url
+    alarm_arns       = []
+    topic_arns       = [var.notification_topic_arn]
+  }
+}

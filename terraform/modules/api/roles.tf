@@ -1,0 +1,91 @@
+locals {
+  assume_by_tasks = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Effect    = "Allow"
+      Principal = { Service = "ecs-tasks.amazonaws.com" }
+      Action    = "sts:AssumeRole"
+      Condition = { StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id } }
+    }]
+  })
+
+  pull_image = [
+    {
+      Sid      = "LogIn" # has no resource
+      Effect   = "Allow"
+      Action   = "ecr:GetAuthorizationToken"
+      Resource = "*"
+    },
+    {
+      Sid      = "PullImage"
+      Effect   = "Allow"
+      Action   = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
+      Resource = coalesce(var.image_repository_arn, "none")
+    },
+  ]
+}
+
+# What the app itself may do: nothing in AWS yet.
+resource "aws_iam_role" "task" {
+  name               = "${local.name}-task"
+  description        = "The API's own permissions"
+  assume_role_policy = local.assume_by_tasks
+}
+
+# What starts a task: image, secrets, logs.
+resource "aws_iam_role" "execution" {
+  name               = "${local.name}-execution"
+  description        = "Starts tasks of the API"
+  assume_role_policy = local.assume_by_tasks
+}
+
+resource "aws_iam_role_policy" "execution" {
+  name = "start-tasks"
+  role = aws_iam_role.execution.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "WriteLogs"
+          Effect   = "Allow"
+          Action   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+          Resource = "${aws_cloudwatch_log_group.this.arn}:*"
+        },
+        {
+          Sid      = "ReadDjangoKey"
+          Effect   = "Allow"
+          Action   = "secretsmanager:GetSecretValue"
+          Resource = aws_secretsmanager_secret.django.arn
+        },
+        {
+          Sid       = "DecryptSecrets"
+          Effect    = "Allow"
+          Action    = "kms:Decrypt"
+          Resource  = var.kms_key_arn
+          Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${data.aws_region.current.name}.amazonaws.com" } }
+        },
+      ],
+      [for statement in local.pull_image : statement if var.image_repository_arn != null],
+    )
+  })
+}
+
+# One policy per generation: a generation comes and goes without touching the others.
+resource "aws_iam_role_policy" "application_secret" {
+  for_each = var.application_secret_arns
+
+  name = "read-application-secret-${each.key}"
+  role = aws_iam_role.execution.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid      = "ReadApplicationSecret"
+      Effect   = "Allow"
+      Action   = "secretsmanager:GetSecretValue"
+      Resource = each.value
+    }]
+  })
+}

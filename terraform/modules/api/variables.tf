@@ -1,0 +1,129 @@
+variable "name" {
+  description = "Prefix of the names: know-me-<environment>."
+  type        = string
+}
+
+variable "environment" {
+  description = "Name of the environment."
+  type        = string
+}
+
+variable "vpc_id" {
+  description = "VPC of the API."
+  type        = string
+}
+
+variable "public_subnet_ids" {
+  description = "Subnets of the load balancer."
+  type        = list(string)
+}
+
+variable "application_subnet_ids" {
+  description = "Subnets of the tasks."
+  type        = list(string)
+}
+
+variable "image" {
+  description = "Image of the API."
+  type        = string
+}
+
+variable "image_repository_arn" {
+  description = "ARN of the ECR repository of the image; null for a public registry."
+  type        = string
+}
+
+variable "container_port" {
+  description = "Port on which the container listens."
+  type        = number
+}
+
+variable "cpu" {
+  description = "CPU units of a task."
+  type        = number
+}
+
+variable "memory" {
+  description = "Memory of a task in MiB."
+  type        = number
+}
+
+variable "minimum_tasks" {
+  description = "Fewest tasks, and the number at the start."
+  type        = number
+}
+
+variable "maximum_tasks" {
+  description = "Most tasks."
+  type        = number
+}
+
+variable "environment_variables" {
+  description = "Further environment variables of the container."
+  type        = map(string)
+}
+
+variable "database" {
+  description = "The active generation of the database."
+  type = object({
+    host                   = string
+    port                   = number
+    name                   = string
+    application_secret_arn = string
+  })
+}
+
+variable "application_secret_arns" {
+  description = "Application secrets by generation. Tasks may start with each of them: a deployment that is rolled back starts tasks of the generation before."
+  type        = map(string)
+}
+
+variable "database_certificate_bundle_url" {
+  description = "Certificate bundle by which the API verifies the database's certificate."
+  type        = string
+}
+
+variable "listener_port" {
+  description = "Port of the HTTP listener."
+  type        = number
+}
+
+variable "certificate_arn" {
+  description = "ARN of the certificate for HTTPS; null for HTTP only."
+  type        = string
+}
+
+variable "domain_name" {
+  description = "Name under which the API is reached; null for the load balancer's own."
+  type        = string
+}
+
+variable "allowed_cidr_blocks" {
+  description = "IPv4 ranges that may reach the load balancer."
+  type        = list(string)
+}
+
+variable "access_logs_bucket" {
+  description = "Bucket for access logs; null for none."
+  type        = string
+}
+
+variable "deletion_protection" {
+  description = "Refuse to delete the load balancer."
+  type        = bool
+}
+
+variable "secret_recovery_days" {
+  description = "Days in which the deleted Django key can be restored."
+  type        = number
+}
+
+variable "log_retention_days" {
+  description = "Days to keep the logs."
+  type        = number
+}
+
+variable "kms_key_arn" {
+  description = "Key that encrypts secrets and logs."
+  type        = string
+}

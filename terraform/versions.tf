@@ -1,0 +1,28 @@
+terraform {
+  required_version = ">= 1.11.0" # write-only arguments
+
+  required_providers {
+    aws = {
+      source  = "hashicorp/aws"
+      version = "~> 5.100"
+    }
+  }
+
+  # Bucket, key, region and workspace_key_prefix are given at init: -backend-config=…
+  backend "s3" {
+    encrypt      = true
+    use_lockfile = true
+  }
+}
+
+provider "aws" {
+  s3_use_path_style = var.s3_use_path_style
+
+  default_tags {
+    tags = {
+      Project     = "know-me"
+      Environment = var.environment
+      ManagedBy   = "terraform"
+    }
+  }
+}
