@@ -1,0 +1,83 @@
+"""How a person at a terminal reaches a database: the secret, and the certificates it needs."""
+
+import json
+import os
+import urllib.request
+from pathlib import Path
+from tempfile import mkdtemp
+from typing import Any
+
+import boto3
+from botocore.exceptions import BotoCoreError, ClientError
+from psycopg.conninfo import make_conninfo
+
+# https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
+_BUNDLE_OF_AWS = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
+_BUNDLES: dict[str, Path] = {}
+
+
+class DatabaseAccessError(Exception):
+    """The secret or the certificate bundle cannot be read; the message says why."""
+
+
+def certificate_bundle_url() -> str:
+    """Return where the certificates of RDS are published at the endpoint that the AWS tools use here."""
+    endpoint = os.environ.get("AWS_ENDPOINT_URL")
+    return f"{endpoint}/_localaws/certificate-bundle.pem" if endpoint else _BUNDLE_OF_AWS
+
+
+def certificate_bundle() -> Path:
+    """Fetch the certificates of RDS, once per process."""
+    url = certificate_bundle_url()
+    if url not in _BUNDLES:
+        path = Path(mkdtemp(prefix="know-me-certificates-")) / "certificate-bundle.pem"
+        try:
+            with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - http(s) by construction
+                path.write_bytes(response.read())
+        except OSError as error:
+            raise DatabaseAccessError(f"The certificate bundle {url} cannot be fetched: {error}") from error
+        _BUNDLES[url] = path
+    return _BUNDLES[url]
+
+
+def secret_value(secret: str, client: Any | None = None) -> dict[str, Any]:
+    """Return a secret's document.
+
+    Raises
+    ------
+    DatabaseAccessError
+        There is no such secret, it has no value yet, or this caller may not read it.
+    """
+    try:
+        answer = (client or boto3.client("secretsmanager")).get_secret_value(SecretId=secret)
+        return dict(json.loads(answer["SecretString"]))
+    except (ClientError, BotoCoreError, ValueError) as error:
+        raise DatabaseAccessError(f"The secret {secret} cannot be read: {error}") from error
+
+
+def connection_string(credentials: dict[str, Any], **overrides: Any) -> str:
+    """Return the libpq connection string of a secret that names host, port, dbname, username and password.
+
+    Parameters
+    ----------
+    credentials
+        The secret's document.
+    overrides
+        libpq keywords that the secret lacks (a master secret has only a user and a password), or that differ.
+    """
+    known = {"host": "host", "port": "port", "dbname": "dbname", "username": "user", "password": "password"}
+    keywords = {libpq: credentials[name] for name, libpq in known.items() if name in credentials}
+    return make_conninfo(
+        **{
+            **keywords,
+            "sslmode": "verify-full",
+            "sslrootcert": str(certificate_bundle()),
+            "connect_timeout": 10,
+            **overrides,
+        }
+    )
+
+
+def connection_string_of_secret(secret: str, client: Any | None = None) -> str:
+    """Return the libpq connection string of the application role's secret."""
+    return connection_string(secret_value(secret, client))
