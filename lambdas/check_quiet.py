@@ -1,0 +1,33 @@
+"""Look whether every task has stopped."""
+
+from aws_lambda_powertools import Logger
+from know_me.aws import client
+from know_me.clock import is_past
+from know_me.observability import step
+from know_me.quiescence import Clients, refuse_late, still_running
+from know_me.recorded import read_recorded
+from know_me.run_folder import RunFolder
+from know_me.settings import Settings
+from pydantic import BaseModel
+
+
+class Event(BaseModel):
+    """The run, and until when to wait."""
+
+    run_id: str
+    deadline: str
+
+
+@step(Event)
+def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> dict[str, bool | list[str]]:
+    """Return whether all is quiet, and what still runs.
+
+    Raises
+    ------
+    QuiesceTimedOut
+        The deadline has passed.
+    """
+    folder = RunFolder(client("s3"), settings.artifacts_bucket, event.run_id)
+    running = still_running(Clients(client), read_recorded(folder))
+    refuse_late(running, overdue=is_past(event.deadline))
+    return {"quiet": not running, "still_running": running}

@@ -1,0 +1,28 @@
+"""Say in words what failed."""
+
+from aws_lambda_powertools import Logger
+from know_me.aws import client
+from know_me.failures import Caught, Explainer, Failure
+from know_me.observability import step
+from know_me.run_folder import RunFolder
+from know_me.settings import Settings
+from pydantic import BaseModel
+
+
+class Event(BaseModel):
+    """What a Catch caught, in which execution."""
+
+    run_id: str
+    execution_arn: str
+    caught: Caught
+
+
+@step(Event)
+def lambda_handler(event: Event, settings: Settings, logger: Logger) -> Failure:
+    """Return the failure in words, and keep it in the run folder (`failure.json`)."""
+    s3 = client("s3")
+    explainer = Explainer(s3, client("stepfunctions"), client("codebuild"), settings.artifacts_bucket)
+    failure = explainer.explain(event.caught, event.execution_arn)
+    logger.error(failure.cause, extra={"error_name": failure.error})
+    RunFolder(s3, settings.artifacts_bucket, event.run_id).write("failure.json", failure)
+    return failure
