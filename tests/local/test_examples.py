@@ -1,7 +1,6 @@
 """The stand-in API, its client and the sample data on a real PostgreSQL: no AWS is involved."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,8 @@ from examples.client import WritingClient
 from examples.journal import Journal, read_journal
 from examples.reconcile import main as reconcile_main
 from examples.reconcile import reconcile
+from examples.user_dump import UserDumpError, load
+from localaws.postgresql import PostgreSQL, unprivileged_account
 
 pytestmark = pytest.mark.local
 
@@ -44,13 +45,14 @@ def _newest_binaries() -> Path:
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A PostgreSQL of this module's own; yields the connection string of its superuser."""
-    binaries = _newest_binaries()
+    binaries = newest_binaries()
     directory = tmp_path_factory.mktemp("postgresql")
     data = directory / "data"
     unprivileged: dict[str, Any] = {}
-    if os.getuid() == 0:
-        unprivileged = {"user": "postgres", "group": "postgres", "extra_groups": []}
-        shutil.chown(directory, "postgres", "postgres")
+    account = unprivileged_account()
+    if account is not None:
+        unprivileged = {"user": account, "extra_groups": []}
+        shutil.chown(directory, account)
         for parent in [directory, *directory.parents][:3]:
             parent.chmod(parent.stat().st_mode | 0o711)
 
@@ -105,6 +107,10 @@ def serving(connection_string: str) -> Iterator[str]:
         thread.join()
         server.server_close()
         pool.close()
+
+
+def newest_binaries() -> Path:
+    return PostgreSQL().binaries()
 
 
 def call(url: str, body: dict[str, Any] | None = None) -> tuple[int, Any]:
@@ -320,3 +326,36 @@ def test_every_fault_of_the_configuration_is_named_and_no_value() -> None:
         assert f"DATABASE_{name}" in done.stdout
     assert "DJANGO_SECRET_KEY" in done.stdout
     assert "hush" not in done.stdout
+
+
+def test_a_dump_of_another_server_loads_or_leaves_nothing(
+    migrated: str, cluster: str, tmp_path: Path
+) -> None:
+    # Given a dump with owners, rights, COPY and a database of its own
+    sample_data.load(migrated, users=15)
+    with psycopg.connect(migrated) as connection:
+        connection.execute("CREATE ROLE somebody; GRANT SELECT ON account_user TO somebody")
+        connection.execute("CREATE FUNCTION two() RETURNS int BEGIN ATOMIC SELECT 1; SELECT 2; END")
+    path = tmp_path / "dump.sql"
+    command = [newest_binaries() / "pg_dump", "--create", f"--file={path}", f"--dbname={migrated}"]
+    subprocess.run(command, check=True, timeout=60)
+    text = path.read_text()
+    # When it is loaded by a role that is no superuser and owns its database, as on RDS
+    other = f"other_{uuid.uuid4().hex}"
+    with closing(psycopg.connect(cluster, autocommit=True)) as admin:
+        admin.execute(sql.SQL("CREATE ROLE {} LOGIN").format(sql.Identifier(other)))
+        admin.execute(sql.SQL("CREATE DATABASE {0} OWNER {0}").format(sql.Identifier(other)))
+    target = f"host=127.0.0.1 port={PORT} user={other} dbname={other} sslmode=disable"
+    counts = "SELECT (SELECT count(*) FROM know_me_journalentry), (SELECT count(*) FROM account_user), two()"
+    with closing(psycopg.connect(target)) as connection:
+        # A file that fails in its last line leaves nothing
+        path.write_text(text + "SELECT 1/0;\n")
+        with pytest.raises(UserDumpError, match=f"line {text.count(chr(10)) + 1}: division by zero"):
+            load(path, connection)
+        path.write_text(text)
+        loaded = load(path, connection)
+        # Then all of it is there, and what was left out is named
+        assert loaded.left_out["roles, owners and rights belong to the old server"] > 10
+        assert connection.execute(counts).fetchone() == (150, 15, 2)
+        with pytest.raises(UserDumpError, match="start with --fresh"):
+            load(path, connection)
