@@ -1,0 +1,234 @@
+"""The command line: one subcommand per job, inputs checked as a whole, the result recorded whatever happens."""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import boto3
+from pydantic import ValidationError
+
+from database_jobs import dump, fence, inspect_candidate, inspect_source, prepare_role, restore, verify
+from database_jobs.certificates import fetch_bundle
+from database_jobs.connections import Server
+from database_jobs.context import Figures, JobContext
+from database_jobs.errors import JobError, JobInterrupted
+from database_jobs.inputs import JobInputs, faults
+from database_jobs.progress import Progress, now, say
+from database_jobs.run_folder import RunFolder
+
+SUCCEEDED, FAILED, USAGE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job: what it does, which databases it needs, and the name of the error when the unexpected happens."""
+
+    run: Callable[[JobContext], Figures]
+    needs: tuple[str, ...]
+    summary: str
+    error_name: str = "DatabaseJobFailed"
+
+
+JOBS = {
+    "prepare-role": Job(
+        prepare_role.run, ("candidate",), "make the application role, its password and its database"
+    ),
+    "inspect": Job(inspect_source.run, ("source",), "check the old database before a migration"),
+    "inspect-candidate": Job(
+        inspect_candidate.run, ("source", "candidate"), "check that the new server can take the old database"
+    ),
+    "stop-writers": Job(
+        fence.stop_writers, ("source",), "fence the old database: no logins, no writes, no sessions"
+    ),
+    "dump": Job(dump.run, ("source",), "dump the old database into the run folder", "DumpFailed"),
+    "restore": Job(
+        restore.run, ("candidate",), "restore the run's dump into the new database", "RestoreFailed"
+    ),
+    "verify": Job(verify.run, ("source", "candidate"), "compare both databases", "VerificationFailed"),
+    "allow-writes": Job(fence.allow_writes, ("source",), "undo stop-writers"),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    top = argparse.ArgumentParser(
+        prog="python -m database_jobs",
+        description="The PostgreSQL work of a migration, one job per call.",
+        epilog="Exit codes: 0 done, 1 failed (the cause is on standard error and in jobs/<job>.json of the run folder), "
+        "2 the options are wrong. Databases are JSON objects as in the environment's manifest; passwords come from "
+        "Secrets Manager.",
+    )
+    jobs = top.add_subparsers(dest="job", required=True, metavar="<job>")
+    for name, job in JOBS.items():
+        command = jobs.add_parser(
+            name, help=job.summary, description=f"{job.summary[0].upper()}{job.summary[1:]}."
+        )
+        command.add_argument("--run-id", required=True, help="name of the execution")
+        command.add_argument("--run-folder", required=True, metavar="URL", help="s3://<bucket>/runs/<run id>")
+        command.add_argument(
+            "--certificate-bundle-url",
+            required=True,
+            metavar="URL",
+            help="certificate authorities of the servers (PEM)",
+        )
+        command.add_argument(
+            "--source", default="{}", metavar="JSON", help="the old generation of the database"
+        )
+        command.add_argument(
+            "--candidate", default="{}", metavar="JSON", help="the new generation of the database"
+        )
+        command.add_argument(
+            "--grace-seconds",
+            default="60",
+            metavar="SECONDS",
+            help="how long sessions may end by themselves (60)",
+        )
+        command.add_argument(
+            "--workers", default="4", metavar="NUMBER", help="parallel jobs and connections (4)"
+        )
+    return top
+
+
+def parse_inputs(options: argparse.Namespace) -> JobInputs:
+    """Return the checked inputs.
+
+    Raises
+    ------
+    ValueError
+        One message with every fault.
+    """
+    job = JOBS[options.job]
+    wrong: list[str] = []
+    databases: dict[str, Any] = {}
+    for side in ("source", "candidate"):
+        try:
+            document = json.loads(getattr(options, side) or "{}")
+        except ValueError as error:
+            wrong.append(f"{side}: not JSON ({error})")
+            continue
+        databases[side] = document or None
+        if side in job.needs and not document:
+            wrong.append(f"{side}: job {options.job} needs this database")
+    try:
+        inputs = JobInputs.model_validate(
+            {
+                "run_id": options.run_id,
+                "run_folder": options.run_folder,
+                "certificate_bundle_url": options.certificate_bundle_url,
+                "grace_seconds": options.grace_seconds or 60,
+                "workers": options.workers or 4,
+                **databases,
+            }
+        )
+    except ValidationError as error:
+        wrong += faults(error)
+    if wrong:
+        raise ValueError("The options are wrong: " + "; ".join(wrong))
+    return inputs
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a job; return the exit code."""
+    options = parser().parse_args(arguments)
+    try:
+        inputs = parse_inputs(options)
+    except ValueError as error:
+        say_error(str(error))
+        record_refusal(options, str(error))
+        return USAGE
+    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGINT, _interrupt)
+    return perform(options.job, inputs, boto3.Session())
+
+
+def perform(name: str, inputs: JobInputs, session: Any) -> int:
+    """Run a job with checked inputs and record its result."""
+    job = JOBS[name]
+    folder = RunFolder(inputs.run_folder, session.client("s3"))
+    started_at, started = now(), time.monotonic()
+    error: JobError | None = None
+    figures: Figures = {}
+    say(f"Job {name} of run {inputs.run_id} begins.")
+    try:
+        with tempfile.TemporaryDirectory(prefix="database-job-") as temporary:
+            directory = Path(temporary)
+            secrets = session.client("secretsmanager")
+            bundle = fetch_bundle(inputs.certificate_bundle_url, directory / "authorities.pem")
+            databases = {"source": inputs.source, "candidate": inputs.candidate}
+            servers = {
+                side: Server(database, secrets, bundle)
+                for side, database in databases.items()
+                if side in job.needs and database is not None
+            }
+            figures = job.run(JobContext(inputs, folder, Progress(name, folder), directory, secrets, servers))
+    except JobError as failure:
+        error = failure
+    except Exception as failure:
+        traceback.print_exc()
+        error = JobError(
+            job.error_name,
+            f"Job {name} met an unexpected {type(failure).__name__}: {str(failure).strip()}.",
+            "Read the build's log, put it right and start the run again.",
+        )
+    finally:
+        # What is left to do takes a moment: a second signal does not stop it.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+    seconds = round(time.monotonic() - started, 3)
+    folder.write_json(f"jobs/{name}.json", result(name, inputs.run_id, started_at, seconds, error, figures))
+    if error is not None:
+        say_error(f"{error.name}: {error.cause} {error.remedy}")
+        return FAILED
+    say(f"Job {name} is done after {seconds} s.")
+    return SUCCEEDED
+
+
+def result(
+    job: str, run_id: str, started_at: str, seconds: float, error: JobError | None, figures: Figures
+) -> dict[str, Any]:
+    """Return the document `jobs/<job>.json`."""
+    return {
+        "job": job,
+        "run_id": run_id,
+        "status": "failed" if error else "succeeded",
+        "started_at": started_at,
+        "finished_at": now(),
+        "seconds": seconds,
+        "error": {"name": error.name, "cause": error.cause, "remedy": error.remedy} if error else None,
+        "figures": figures,
+    }
+
+
+def record_refusal(options: argparse.Namespace, message: str) -> None:
+    """Record that the options were wrong, where the run folder itself is usable."""
+    if not str(options.run_folder).startswith("s3://"):
+        return
+    error = JobError("DatabaseJobFailed", message, "Correct the options; see --help.")
+    folder = RunFolder(options.run_folder, boto3.client("s3"))
+    try:
+        folder.write_json(
+            f"jobs/{options.job}.json", result(options.job, options.run_id, now(), 0.0, error, {})
+        )
+    except Exception as failure:
+        say_error(f"The refusal could not be recorded in {options.run_folder}: {failure}")
+
+
+def say_error(message: str) -> None:
+    """Tell a person on standard error."""
+    print(message, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    # The job is being ended: one exception is enough, and ends every child on its way out.
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise JobInterrupted(signal.Signals(number).name)

@@ -1,0 +1,188 @@
+"""Two clusters, a run folder in S3 and secrets, for jobs that are run as the build runs them."""
+
+import json
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
+from tests.local.database_jobs.clusters import ADDRESS, MASTER, Authority, Cluster
+
+ROOT = Path(__file__).resolve().parents[3]
+BUCKET = "know-me-test-artifacts"
+APPLICATION_ROLE = "know_me"
+DATABASE = "know_me"
+
+
+@pytest.fixture(scope="session")
+def aws() -> Iterator[dict[str, str]]:
+    """Environment of a process that finds S3 and Secrets Manager (moto's: they need no more truth here)."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    environment = {
+        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    before = dict(os.environ)
+    os.environ.update(environment)
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    yield environment
+    os.environ.clear()
+    os.environ.update(before)
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+def cluster(name: str, authority: Authority) -> Iterator[Cluster]:
+    server = Cluster(name, authority)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def blue(authority: Authority) -> Iterator[Cluster]:
+    """The old server."""
+    yield from cluster("blue", authority)
+
+
+@pytest.fixture(scope="session")
+def green(authority: Authority) -> Iterator[Cluster]:
+    """The new server."""
+    yield from cluster("green", authority)
+
+
+@dataclass
+class Run:
+    """One run: a run folder, the two databases as the manifest describes them, and the jobs."""
+
+    environment: dict[str, str]
+    authority: Authority
+    source: dict[str, Any]
+    candidate: dict[str, Any]
+    run_id: str = field(default_factory=lambda: f"run-{uuid.uuid4().hex[:12]}")
+
+    @property
+    def prefix(self) -> str:
+        return f"runs/{self.run_id}"
+
+    def arguments(self, job: str, *more: str) -> list[str]:
+        return [
+            sys.executable,
+            "-m",
+            "database_jobs",
+            job,
+            f"--run-id={self.run_id}",
+            f"--run-folder=s3://{BUCKET}/{self.prefix}",
+            f"--certificate-bundle-url=file://{self.authority.bundle}",
+            f"--source={json.dumps(self.source)}",
+            f"--candidate={json.dumps(self.candidate)}",
+            *more,
+        ]
+
+    def start(self, job: str, *more: str) -> subprocess.Popen[str]:
+        """Start a job as the build does: a process of its own."""
+        return subprocess.Popen(
+            self.arguments(job, *more),
+            cwd=ROOT / "codebuild",
+            env={"PATH": os.environ["PATH"], **self.environment},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def job(self, job: str, *more: str, expect: int = 0) -> str:
+        """Run a job; return what it printed."""
+        process = self.start(job, *more)
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == expect, output
+        return output
+
+    def document(self, name: str) -> Any:
+        """Return a document of the run folder."""
+        body = boto3.client("s3").get_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}")["Body"]
+        return json.loads(body.read())
+
+    def has(self, name: str) -> bool:
+        listed = boto3.client("s3").list_objects_v2(Bucket=BUCKET, Prefix=f"{self.prefix}/{name}")
+        return bool(listed["KeyCount"])
+
+
+def generation(name: str, cluster: Cluster, database: str) -> dict[str, Any]:
+    """Return a generation as the manifest describes it, with its secrets in place."""
+    secrets = boto3.client("secretsmanager")
+    unique = uuid.uuid4().hex[:8]
+    master = secrets.create_secret(
+        Name=f"rds-master-{unique}", SecretString=json.dumps({"username": MASTER, "password": cluster.password})
+    )
+    application = secrets.create_secret(Name=f"know-me/{unique}/database/{name}/application")
+    return {
+        "generation": name,
+        "instance_id": f"know-me-test-{name}",
+        "endpoint": ADDRESS,
+        "port": cluster.port,
+        "database_name": database,
+        "engine_version": "15",
+        "master_secret_arn": master["ARN"],
+        "application_secret_arn": application["ARN"],
+        "application_role": APPLICATION_ROLE,
+        "subnet_ids": [],
+        "security_group_ids": [],
+    }
+
+
+def secret_of(database: dict[str, Any]) -> dict[str, Any]:
+    """Return the application secret's value."""
+    found = boto3.client("secretsmanager").get_secret_value(SecretId=database["application_secret_arn"])
+    return json.loads(found["SecretString"])
+
+
+def load(cluster: Cluster, database: str, script: Path) -> None:
+    """Run a script as the superuser."""
+    environment = {
+        "PATH": os.environ["PATH"],
+        "PGPASSWORD": cluster.superuser_password,
+        "PGSSLMODE": "require",
+        "PGCLIENTENCODING": "UTF8",
+    }
+    done = subprocess.run(
+        [
+            "psql",
+            "--no-psqlrc",
+            "--quiet",
+            f"--host={ADDRESS}",
+            f"--port={cluster.port}",
+            "--username=rdsadmin",
+            f"--dbname={database}",
+            "--set=ON_ERROR_STOP=1",
+            f"--set=database={database}",
+            "--output=/dev/null",
+            f"--file={script}",
+        ],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture
+def run(aws: dict[str, str], authority: Authority, blue: Cluster, green: Cluster) -> Run:
+    """A run from blue to green."""
+    return Run(aws, authority, generation("blue", blue, DATABASE), generation("green", green, DATABASE))
