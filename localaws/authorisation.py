@@ -1,0 +1,155 @@
+"""The one place that knows who calls, and may refuse.
+
+True: every request is attributed to a principal (the administrator, an IAM user or a session of a role); unknown and expired keys are
+refused as AWS refuses them; who called what is written to `requests.jsonl`. Not true: policies are not evaluated yet
+(`authorise` is where that will happen), and signatures are not verified.
+"""
+
+import json
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from moto.core.utils import utcnow
+from moto.iam.models import iam_backends
+from moto.sts.models import sts_backends
+
+from localaws.credentials import Credentials
+from localaws.operations import Operation, Refusal
+
+UNSIGNED_ACTIONS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
+UNSIGNED_TARGETS = ("AWSCognitoIdentityService", "AWSCognitoIdentityProviderService")
+
+UNKNOWN_KEY = {
+    "s3": ("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
+    "s3control": ("InvalidAccessKeyId", "The AWS Access Key Id you provided does not exist in our records."),
+    "ec2": ("AuthFailure", "AWS was not able to validate the provided access credentials"),
+    "sts": ("InvalidClientTokenId", "The security token included in the request is invalid."),
+    "iam": ("InvalidClientTokenId", "The security token included in the request is invalid."),
+    "sns": ("InvalidClientTokenId", "The security token included in the request is invalid."),
+    "rds": ("InvalidClientTokenId", "The security token included in the request is invalid."),
+    "cloudformation": ("InvalidClientTokenId", "The security token included in the request is invalid."),
+    "cloudwatch": ("InvalidClientTokenId", "The security token included in the request is invalid."),
+    "elbv2": ("InvalidClientTokenId", "The security token included in the request is invalid."),
+}
+"""Service → error of a key that nobody has; the JSON services answer `UnrecognizedClientException`."""
+
+
+@dataclass(frozen=True)
+class Principal:
+    """Who calls.
+
+    Attributes
+    ----------
+    kind:
+        `administrator`, `user`, `role` or `anonymous`.
+    arn:
+        As `GetCallerIdentity` answers it; empty when anonymous.
+    role_arn:
+        The role of a session, otherwise None.
+    """
+
+    kind: str
+    arn: str
+    role_arn: str | None = None
+
+
+@dataclass(frozen=True)
+class RequestContext:
+    """One request that waits for permission."""
+
+    principal: Principal
+    operation: Operation
+    environ: dict[str, Any]
+
+
+def authorise(_context: RequestContext) -> None:
+    """Refuse the request (raise `Refusal`) or return. Everybody may do everything until policies are evaluated."""
+
+
+class Gate:
+    """Finds the principal of each request and keeps the record.
+
+    Parameters
+    ----------
+    administrator:
+        Whose key may do everything.
+    account_id:
+        Of the administrator.
+    record:
+        File that a line of JSON per request is appended to.
+    """
+
+    def __init__(self, administrator: Credentials, account_id: str, record: Path) -> None:
+        self._administrator = administrator
+        self._administrator_arn = f"arn:aws:iam::{account_id}:user/administrator"
+        self._record = record.open("a", buffering=1)
+        self._lock = threading.Lock()
+        self._sessions: dict[str, tuple[Any, Principal]] = {}
+
+    def principal(self, operation: Operation, token: str | None) -> Principal:
+        """Return who calls.
+
+        Raises
+        ------
+        Refusal
+            Unknown access key, missing or expired session, or no signature where one is needed.
+        """
+        key = operation.access_key
+        if key is None:
+            if operation.service in ("s3", "unknown") or operation.action in UNSIGNED_ACTIONS:
+                return Principal("anonymous", "")
+            raise Refusal(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+        if key == self._administrator.access_key_id:
+            return Principal("administrator", self._administrator_arn)
+        session = self._session(key)
+        if session is not None:
+            assumed, principal = session
+            if token != assumed.session_token:
+                raise _unknown(operation)
+            if assumed.expiration <= utcnow():
+                code = (
+                    "ExpiredToken" if operation.service in ("s3", "sts", "ec2") else "ExpiredTokenException"
+                )
+                raise Refusal(403, code, "The security token included in the request is expired")
+            return principal
+        for backends in list(iam_backends.values()):
+            for backend in list(backends.values()):
+                user = backend.get_user_from_access_key_id(key)
+                if user is not None:
+                    return Principal("user", user.arn)
+        raise _unknown(operation)
+
+    def _session(self, key: str) -> tuple[Any, Principal] | None:
+        if key not in self._sessions and key.startswith("ASIA"):
+            for backends in list(sts_backends.values()):
+                for backend in list(backends.values()):
+                    assumed = backend.get_assumed_role_from_access_key(key)
+                    if assumed is not None:
+                        self._sessions[key] = (assumed, Principal("role", assumed.arn, assumed.role_arn))
+        return self._sessions.get(key)
+
+    def record(self, principal: Principal | None, operation: Operation, status: int, seconds: float) -> None:
+        """Write one line about a request that was answered."""
+        line = json.dumps(
+            {
+                "at": round(time.time(), 3),
+                "principal": principal.arn or principal.kind if principal else None,
+                "service": operation.service,
+                "action": operation.action,
+                "status": status,
+                "milliseconds": round(seconds * 1000, 1),
+            }
+        )
+        with self._lock:
+            self._record.write(line + "\n")
+
+
+def _unknown(operation: Operation) -> Refusal:
+    code, message = UNKNOWN_KEY.get(
+        operation.service,
+        ("UnrecognizedClientException", "The security token included in the request is invalid."),
+    )
+    return Refusal(403, code, message)

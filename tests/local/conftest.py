@@ -1,0 +1,107 @@
+"""A local AWS for the tests: one server per test session (and per worker of pytest-xdist)."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+
+PROJECT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True)
+class LocalAWS:
+    """A running local AWS, seen from outside.
+
+    Attributes
+    ----------
+    port, endpoint, directory:
+        Where it listens and writes.
+    variables:
+        What `python -m localaws env` exports.
+    """
+
+    port: int
+    endpoint: str
+    directory: Path
+    variables: dict[str, str]
+
+    def environment(self) -> dict[str, str]:
+        """Return this process's environment with the AWS variables replaced by those of the server."""
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        return kept | self.variables
+
+    def client(self, service: str, region: str = "us-east-1", **credentials: str) -> Any:
+        """Return a boto3 client as the administrator, or with other credentials."""
+        keys = credentials or {
+            "aws_access_key_id": self.variables["AWS_ACCESS_KEY_ID"],
+            "aws_secret_access_key": self.variables["AWS_SECRET_ACCESS_KEY"],
+        }
+        return boto3.session.Session(region_name=region, **keys).client(
+            service,
+            endpoint_url=self.variables["AWS_ENDPOINT_URL_S3"] if service == "s3" else self.endpoint,
+            config=Config(retries={"total_max_attempts": 1}, read_timeout=300, inject_host_prefix=False),
+        )
+
+    def control(self, method: str, path: str, body: Any = None) -> Any:
+        """Call the server's own interface below `/_localaws/`; return the decoded answer."""
+        request = urllib.request.Request(
+            f"{self.endpoint}/_localaws/{path}",
+            method=method,
+            data=None if body is None else json.dumps(body).encode(),
+        )
+        with urllib.request.urlopen(request, timeout=30) as answer:
+            return json.load(answer)
+
+    def status(self) -> dict[str, Any]:
+        """Return what the server says about itself."""
+        found: dict[str, Any] = self.control("GET", "status")
+        return found
+
+
+def free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    """Run `python -m localaws` with arguments."""
+    return subprocess.run(
+        [sys.executable, "-m", "localaws", *arguments],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
+
+
+@pytest.fixture(scope="session")
+def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
+    """A local AWS on a free port in a temporary directory; everything it starts ends with the session."""
+    directory = tmp_path_factory.mktemp("localaws")
+    for ancestor in (directory, *list(directory.parents)[:2]):
+        ancestor.chmod(0o755)  # PostgreSQL runs as another user
+    port = free_port()
+    images = PROJECT / "examples" / "images.json"
+    arguments = ["--port", str(port), "--directory", str(directory)]
+    started = command("up", *arguments, *(["--images", str(images)] if images.exists() else []))
+    assert started.returncode == 0, started.stderr
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/_localaws/status", timeout=30) as answer:
+            status = json.load(answer)
+        yield LocalAWS(port, status["endpoint"], directory, status["environment"])
+    finally:
+        stopped = command("down", *arguments)
+        assert stopped.returncode == 0, stopped.stderr
