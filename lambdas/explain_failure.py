@@ -10,19 +10,21 @@ from pydantic import BaseModel
 
 
 class Event(BaseModel):
-    """What a Catch caught, in which execution."""
+    """What a Catch caught, in which execution; kept unless it only follows from an earlier failure."""
 
     run_id: str
     execution_arn: str
     caught: Caught
+    keep: bool = True
 
 
 @step(Event)
 def lambda_handler(event: Event, settings: Settings, logger: Logger) -> Failure:
-    """Return the failure in words, and keep it in the run folder (`failure.json`)."""
+    """Return the failure in words; what made a run fail is kept in its folder (`failure.json`)."""
     s3 = client("s3")
     explainer = Explainer(s3, client("stepfunctions"), client("codebuild"), settings.artifacts_bucket)
     failure = explainer.explain(event.caught, event.execution_arn)
     logger.error(failure.cause, extra={"error_name": failure.error})
-    RunFolder(s3, settings.artifacts_bucket, event.run_id).write("failure.json", failure)
+    if event.keep:
+        RunFolder(s3, settings.artifacts_bucket, event.run_id).write("failure.json", failure)
     return failure

@@ -11,20 +11,17 @@ from pydantic import BaseModel
 
 
 class Event(BaseModel):
-    """The migration under way; `candidate` False asks for the old database only."""
+    """The migration under way."""
 
     run_id: str
     migration: Migration
-    candidate: bool = True
 
 
 @step(Event)
 def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> dict[str, DatabaseGeneration]:
     """Return `{"source": …, "candidate": …}` as the manifest has them."""
     generations = read_manifest(client("ssm"), settings.environment).database.generations
-    wanted = {"source": event.migration.source}
-    if event.candidate:
-        wanted["candidate"] = event.migration.candidate
+    wanted = {"source": event.migration.source, "candidate": event.migration.candidate}
     missing = [name for name in wanted.values() if name not in generations]
     if missing:
         raise ManifestMissing(

@@ -18,7 +18,8 @@ class Event(BaseModel):
 def lambda_handler(_event: Event, settings: Settings, _logger: Logger) -> dict[str, list[DatabaseGeneration]]:
     """Return `{"databases": […]}`: the active one when its application secret is empty.
 
-    Terraform makes the secret empty; the `prepare-role` job fills it. A candidate gets its role from its migration.
+    Terraform makes the secret empty; the `prepare-role` job fills it. A candidate gets its
+    role from its migration.
     """
     database = read_manifest(client("ssm"), settings.environment).active_database
     secret = client("secretsmanager").describe_secret(SecretId=database.application_secret_arn)

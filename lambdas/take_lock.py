@@ -10,12 +10,12 @@ from pydantic import BaseModel
 
 
 class Event(BaseModel):
-    """Who wants the lock, and what for."""
+    """Who wants the lock and what for; `holder` is the run that it acts for, or itself."""
 
     run_id: str
     execution_arn: str
     purpose: Purpose
-    acting_for: str | None = None
+    holder: str
 
 
 @step(Event)
@@ -27,7 +27,7 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> dict[st
         run_id=event.run_id,
         execution_arn=event.execution_arn,
         purpose=event.purpose,
-        acting_for=event.acting_for,
+        acting_for=None if event.holder == event.run_id else event.holder,
         now=utc_now(),
         is_abandoned=abandoned(client("stepfunctions"), client("codebuild"), settings),
     )

@@ -19,9 +19,10 @@ class Event(BaseModel):
 
 
 @step(Event)
-def lambda_handler(event: Event, settings: Settings, logger: Logger) -> ProvisionRequest:
-    """Return the request; the first generations document is written when the environment has none."""
+def lambda_handler(event: Event, settings: Settings, logger: Logger) -> dict[str, str | bool]:
+    """Return whose lock the run works under; the first generations document is written when the environment has none."""
     request = parse(ProvisionRequest, event.request, "The only valid input of a person is {}.")
     if create_generations(client("ssm"), settings.environment):
         logger.info("The environment is new: its first generations are written")
-    return request
+    holder = request.acting_for or event.run_id
+    return {"holder": holder, "own_lock": holder == event.run_id}

@@ -2,7 +2,7 @@
 
 `step` turns a function of a parsed event and the settings into a Lambda handler: the event is parsed by a
 pydantic model, the run id is on every log line, success and failure are counted, and the result is plain
-JSON. An error passes through unchanged: Step Functions takes the class's name as the error name.
+JSON without nulls (a state machine asks whether a field exists). An error passes through unchanged: Step Functions takes the class's name as the error name.
 """
 
 import functools
@@ -37,10 +37,10 @@ def step(model: type[Event]) -> Callable[[Callable[[Event, Settings, Logger], An
         def lambda_handler(event: dict[str, Any], context: LambdaContext) -> Any:
             logger, metrics, tracer = Logger(), Metrics(), Tracer(patch_modules=("botocore",))
             logger.set_correlation_id(getattr(context, "aws_request_id", ""))
-            parsed = model.model_validate(event)
-            logger.append_keys(run_id=getattr(parsed, "run_id", None), step=name)
+            logger.append_keys(run_id=event.get("run_id"), step=name)
             metrics.add_dimension(name="Step", value=name)
             try:
+                parsed = model.model_validate(event)
                 result = tracer.capture_method(capture_response=False)(function)(parsed, Settings(), logger)
             except RunbookError as error:
                 metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
@@ -65,7 +65,7 @@ def step(model: type[Event]) -> Callable[[Callable[[Event, Settings, Logger], An
 
 def _plain(result: Any) -> Any:
     if isinstance(result, BaseModel):
-        return result.model_dump(mode="json")
+        return result.model_dump(mode="json", exclude_none=True)
     if isinstance(result, Mapping):
         return {key: _plain(value) for key, value in result.items()}
     if isinstance(result, list | tuple):

@@ -157,7 +157,7 @@ def _to_do(facts: Facts, folder: RunFolder, active: str) -> list[str]:
         ]
     if facts.outcome == "returned" and facts.way_back and facts.way_back.candidate_fate == "kept":
         return [
-            f"The database {facts.way_back.candidate} exists and is not used: delete it when the reason is found.",
+            f"The database {facts.way_back.candidate} exists, unused: delete it when the reason is found.",
             "Solve the reason, then start the migration again; it takes another generation.",
         ]
     if facts.outcome == "return_failed":

@@ -8,7 +8,7 @@ from pydantic import StringConstraints as Text
 
 from know_me.errors import InvalidRequest
 from know_me.generations import DatabaseSettings, Generations
-from know_me.manifest import Manifest
+from know_me.manifest import DatabaseGeneration, Manifest
 from know_me.names import RUN_ID_PATTERN, RunId, Slug, first_free_generation, snapshot_name
 from know_me.wording import faults_of
 
@@ -55,6 +55,7 @@ class Migration(BaseModel):
     run_id: RunId
     environment: Slug
     source: Slug
+    source_database: DatabaseGeneration
     candidate: Slug
     candidate_settings: DatabaseSettings
     snapshot: str
@@ -126,6 +127,7 @@ def plan_migration(
         run_id=run_id,
         environment=environment,
         source=source,
+        source_database=manifest.database.generations[source],
         candidate=request.candidate or first_free_generation(known),
         candidate_settings=DatabaseSettings(
             engine_version=request.engine_version or inherited.engine_version,
