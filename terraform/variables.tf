@@ -256,9 +256,9 @@ variable "database_apply_immediately" {
 }
 
 variable "database_ca_certificate" {
-  description = "Certificate authority of the databases' TLS certificates."
+  description = "Certificate authority of the databases' TLS certificates, such as \"rds-ca-rsa2048-g1\"; null for the account's default. Naming one costs a new instance a second round of modification."
   type        = string
-  default     = "rds-ca-rsa2048-g1"
+  default     = null
 }
 
 variable "database_certificate_bundle_url" {

@@ -49,7 +49,7 @@ variable "kms_key_arn" {
 }
 
 variable "ca_certificate" {
-  description = "Certificate authority of the TLS certificate."
+  description = "Certificate authority of the TLS certificate; null for the account's default."
   type        = string
 }
 

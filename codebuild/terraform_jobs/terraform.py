@@ -1,0 +1,140 @@
+"""Running the `terraform` program: its output streamed, its errors kept, a stop passed on once."""
+
+import json
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import IO, Any
+
+from terraform_jobs.errors import ProvisionFailed, failure_of
+
+LOCK_TIMEOUT = "10m"
+"""How long a command waits for another run's state lock."""
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class Stopped(Exception):  # noqa: N818 - not an error of ours
+    """Somebody stopped the build, or its time was up."""
+
+
+@contextmanager
+def stop_signals_raise() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Stopped`, once: a second signal does not disturb the clean end."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        for each in STOP_SIGNALS:
+            signal.signal(each, signal.SIG_IGN)
+        raise Stopped(signal.Signals(number).name)
+
+    before = {each: signal.signal(each, stop) for each in STOP_SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+class Terraform:
+    """A root module and the program that applies it.
+
+    Parameters
+    ----------
+    program
+        Path of `terraform`.
+    directory
+        The root module.
+    """
+
+    def __init__(self, program: Path, directory: Path) -> None:
+        self.program = program
+        self.directory = directory
+
+    def initialise(self, backend: Path) -> None:
+        """Install providers exactly as locked; connect to the state by a file of backend values."""
+        self._stream(
+            "init", "-input=false", "-lockfile=readonly", "-reconfigure", f"-backend-config={backend}"
+        )
+
+    def select_workspace(self, name: str) -> None:
+        """Select the workspace; create it when it is missing."""
+        self._stream("workspace", "select", "-or-create=true", name)
+
+    def plan(self, plan: Path, variable_files: Sequence[Path]) -> bool:
+        """Write a plan; True when it would change anything."""
+        files = [f"-var-file={file}" for file in variable_files]
+        code = self._stream(
+            "plan", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", "-detailed-exitcode", f"-out={plan}",
+            *files, accept=(0, 2),
+        )  # fmt: skip
+        return code == 2
+
+    def apply(self, plan: Path) -> None:
+        """Apply a plan, exactly."""
+        self._stream("apply", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", str(plan))
+
+    def show(self, plan: Path) -> str:
+        """Return the plan as a person reads it."""
+        return self._capture("show", str(plan))
+
+    def show_json(self, plan: Path) -> Any:
+        """Return the plan as a document."""
+        return json.loads(self._capture("show", "-json", str(plan)))
+
+    def state(self) -> Any:
+        """Return the state as a document; empty when there is none yet."""
+        return json.loads(self._capture("state", "pull") or "{}")
+
+    def _command(self, arguments: Sequence[str]) -> list[str]:
+        command, *rest = arguments
+        if command in ("workspace", "state"):  # their flags come after the subcommand
+            return [str(self.program), f"-chdir={self.directory}", *arguments]
+        return [str(self.program), f"-chdir={self.directory}", command, "-no-color", *rest]
+
+    def _capture(self, *arguments: str) -> str:
+        """Run a command that only reads, return its standard output."""
+        done = subprocess.run(self._command(arguments), capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise failure_of(f"terraform {arguments[0]}", done.stderr)
+        return done.stdout
+
+    def _stream(self, *arguments: str, accept: Sequence[int] = (0,)) -> int:
+        """Run a command whose output goes to the log as it comes; return its exit code."""
+        name = f"terraform {arguments[0]}"
+        # A session of its own: Terraform ends cleanly on the first stop signal and lets go of everything,
+        # state included, on the second. So it gets exactly one, from us.
+        process = subprocess.Popen(
+            self._command(arguments), stderr=subprocess.PIPE, text=True, start_new_session=True
+        )
+        assert process.stderr is not None  # noqa: S101 - what PIPE means
+        said: list[str] = []
+        reader = threading.Thread(target=_echo, args=(process.stderr, said))
+        reader.start()
+        try:
+            code = process.wait()
+        except Stopped as stopped:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+            raise ProvisionFailed(
+                f"{name} was stopped ({stopped}): somebody stopped the build, or its time was up. "
+                "Terraform ended cleanly and the state says what it had done.",
+                "Start the run again.",
+            ) from stopped
+        finally:
+            reader.join()
+        if code not in accept:
+            raise failure_of(name, "".join(said))
+        return code
+
+
+def _echo(stream: IO[str], said: list[str]) -> None:
+    """Pass lines on to standard error and remember them."""
+    for line in stream:
+        sys.stderr.write(line)
+        sys.stderr.flush()
+        said.append(line)
