@@ -1,7 +1,14 @@
-"""How a person at a terminal reaches a database: the secret, and the certificates it needs."""
+"""How a person at a terminal reaches a database: the secret, and the certificates it needs.
 
+``eval "$(python -m examples.database_access SECRET)"; psql`` sets the variables of libpq: a password in an
+argument would show in the process list.
+"""
+
+import argparse
 import json
 import os
+import shlex
+import sys
 import urllib.request
 from pathlib import Path
 from tempfile import mkdtemp
@@ -9,7 +16,7 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
 _BUNDLE_OF_AWS = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
@@ -81,3 +88,26 @@ def connection_string(credentials: dict[str, Any], **overrides: Any) -> str:
 def connection_string_of_secret(secret: str, client: Any | None = None) -> str:
     """Return the libpq connection string of the application role's secret."""
     return connection_string(secret_value(secret, client))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print libpq's variables as shell exports; exit code 0: printed, 1: the secret cannot be read."""
+    parser = argparse.ArgumentParser(
+        prog="python -m examples.database_access",
+        description="Print the exports that let psql connect with a secret of Secrets Manager.",
+    )
+    parser.add_argument("secret", help="name or ARN of the application role's secret")
+    options = parser.parse_args(arguments)
+    try:
+        keywords = conninfo_to_dict(connection_string_of_secret(options.secret))
+    except DatabaseAccessError as error:
+        print(error, file=sys.stderr)
+        return 1
+    names = {"dbname": "PGDATABASE", "connect_timeout": "PGCONNECT_TIMEOUT"}
+    for name, value in keywords.items():
+        print(f"export {names.get(name, f'PG{name.upper()}')}={shlex.quote(str(value))}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
