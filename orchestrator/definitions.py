@@ -1,0 +1,188 @@
+"""What a state machine's definition asks for: its substitutions, and the permissions of its tasks.
+
+A role follows from the definition: it may call what a Task calls, on what the Task names, and nothing
+else. An integration that is not in `INTEGRATIONS` stops the synthesis.
+"""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.names import Names
+from orchestrator.permissions import X_RAY, Permission
+from orchestrator.steps import MADE_LATER, RUN_IDS, STEPS
+
+_SUBSTITUTION = re.compile(r"\$\{([A-Za-z]+)\}")
+
+STATE_MACHINES = {
+    "ProvisionStateMachine": "provision",
+    "MoveDatabaseStateMachine": "move-database",
+    "ReturnStateMachine": "return",
+}
+"""State machines that another one starts, by the substitution that stands for them."""
+
+NEVER_STOPPED = ("TerraformBuild", "ProvisionStateMachine")
+"""What a stopped run leaves to end by itself: Terraform is never killed half way."""
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/cw-logs.html#cloudwatch-iam-policy
+LOG_DELIVERY = Permission(
+    (
+        "logs:CreateLogDelivery",
+        "logs:GetLogDelivery",
+        "logs:UpdateLogDelivery",
+        "logs:DeleteLogDelivery",
+        "logs:ListLogDeliveries",
+        "logs:PutResourcePolicy",
+        "logs:DescribeResourcePolicies",
+        "logs:DescribeLogGroups",
+    ),
+    ("*",),
+    "Step Functions' log delivery: these actions have no resource that a policy could name",
+)
+
+
+class DefinitionError(Exception):
+    """A definition asks for what the stack does not have; the message lists it all."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A Task state: what it calls, and the name of the substitution that says on what."""
+
+    state: str
+    resource: str
+    target: str | None
+
+
+@dataclass(frozen=True)
+class Definition:
+    """A state machine's definition as written."""
+
+    path: Path
+    text: str
+
+    @classmethod
+    def read(cls, root: Path, name: str) -> "Definition":
+        """Read `statemachines/<name>.asl.json`."""
+        path = root / "statemachines" / f"{name}.asl.json"
+        return cls(path, path.read_text())
+
+    @property
+    def substitutions(self) -> set[str]:
+        """Names in `${…}`."""
+        return set(_SUBSTITUTION.findall(self.text))
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All Task states, those inside Map and Parallel too."""
+        return [
+            Task(name, state["Resource"], _target(state.get("Arguments", {})))
+            for name, state in states_of(json.loads(self.text))
+            if state["Type"] == "Task"
+        ]
+
+    def permissions(self, names: Names) -> list[Permission]:
+        """Return what the role of the state machine may do.
+
+        Raises
+        ------
+        DefinitionError
+            Tasks use integrations of which nobody said what they need.
+        """
+        unknown = [task for task in self.tasks if task.resource not in INTEGRATIONS]
+        if unknown:
+            listed = "\n".join(f"  {task.state}: {task.resource}" for task in unknown)
+            raise DefinitionError(
+                f"{self.path.name} has tasks whose permissions are unknown:\n{listed}\n"
+                "Add the integration to INTEGRATIONS in orchestrator/definitions.py."
+            )
+        found = [LOG_DELIVERY, X_RAY]
+        for task in self.tasks:
+            for permission in INTEGRATIONS[task.resource](names, task.target or ""):
+                if permission not in found:
+                    found.append(permission)
+        return found
+
+
+def states_of(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every state of a definition by name, those inside Map and Parallel too."""
+    for name, state in machine["States"].items():
+        yield name, state
+        for inner in [*state.get("Branches", []), *filter(None, [state.get("ItemProcessor")])]:
+            yield from states_of(inner)
+
+
+def _target(arguments: Any) -> str | None:
+    for key in ("FunctionName", "ProjectName", "StateMachineArn"):
+        match = _SUBSTITUTION.fullmatch(str(arguments.get(key, ""))) if isinstance(arguments, dict) else None
+        if match:
+            return match.group(1)
+    return None
+
+
+# ------------------------------------------------------------------ what each integration needs
+
+_FUNCTIONS = {step.substitution: step for step in STEPS}
+
+
+def _invoke(names: Names, target: str) -> tuple[Permission, ...]:
+    function = names.arn("lambda", f"function:{names.of(_FUNCTIONS[target].kebab_name)}")
+    return (Permission(("lambda:InvokeFunction",), (function,)),)
+
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/connect-codebuild.html
+def _build(names: Names, target: str) -> tuple[Permission, ...]:
+    project = names.project(
+        {"TerraformBuild": names.terraform_build, "DatabaseJobsBuild": names.database_jobs_build}[target]
+    )
+    stop = () if target in NEVER_STOPPED else ("codebuild:StopBuild",)
+    rule = names.arn("events", "rule/StepFunctionsGetEventForCodeBuildStartBuildRule")
+    return (
+        Permission(("codebuild:StartBuild", *stop, "codebuild:BatchGetBuilds"), (project,)),
+        Permission(("events:PutTargets", "events:PutRule", "events:DescribeRule"), (rule,)),
+    )
+
+
+# https://docs.aws.amazon.com/step-functions/latest/dg/connect-stepfunctions.html
+def _execution(names: Names, target: str) -> tuple[Permission, ...]:
+    machine = STATE_MACHINES[target]
+    stop = () if target in NEVER_STOPPED else ("states:StopExecution",)
+    rule = names.arn("events", "rule/StepFunctionsGetEventsForStepFunctionsExecutionRule")
+    return (
+        Permission(("states:StartExecution",), (names.state_machine(machine),)),
+        Permission(("states:DescribeExecution", *stop), (names.executions(machine),), RUN_IDS),
+        Permission(("events:PutTargets", "events:PutRule", "events:DescribeRule"), (rule,)),
+    )
+
+
+def _create_snapshot(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (
+        Permission(
+            ("rds:CreateDBSnapshot", "rds:AddTagsToResource"),
+            (names.arn("rds", f"db:{names.of('*')}"), names.arn("rds", f"snapshot:{names.of('*')}")),
+            MADE_LATER,
+        ),
+    )
+
+
+def _describe_snapshots(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (
+        Permission(
+            ("rds:DescribeDBSnapshots",),
+            (names.arn("rds", f"db:{names.of('*')}"), names.arn("rds", f"snapshot:{names.of('*')}")),
+            MADE_LATER,
+        ),
+    )
+
+
+INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
+    "arn:aws:states:::lambda:invoke": _invoke,
+    "arn:aws:states:::codebuild:startBuild.sync": _build,
+    "arn:aws:states:::states:startExecution.sync:2": _execution,
+    "arn:aws:states:::aws-sdk:rds:createDBSnapshot": _create_snapshot,
+    "arn:aws:states:::aws-sdk:rds:describeDBSnapshots": _describe_snapshots,
+}
+"""Service integration → the permissions that AWS's documentation asks for, on what the task names."""

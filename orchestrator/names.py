@@ -1,0 +1,95 @@
+"""Names and ARNs of an environment (contracts, section 1)."""
+
+from dataclasses import dataclass
+
+from aws_cdk import Aws
+
+
+@dataclass(frozen=True)
+class Names:
+    """What things of one environment are called.
+
+    Account, region and partition are CloudFormation's pseudo parameters, so that synthesis needs no
+    credentials.
+    """
+
+    environment: str
+    partition: str = Aws.PARTITION
+    region: str = Aws.REGION
+    account: str = Aws.ACCOUNT_ID
+
+    @property
+    def prefix(self) -> str:
+        """Name of the stack and beginning of every other name."""
+        return f"know-me-{self.environment}"
+
+    def of(self, what: str) -> str:
+        """Return the name of a thing of the environment."""
+        return f"{self.prefix}-{what}"
+
+    def arn(self, service: str, resource: str) -> str:
+        """Return the ARN of a resource in the account and region of the stack."""
+        return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+    def role(self, pattern: str) -> str:
+        """Return the ARN of a role."""
+        return f"arn:{self.partition}:iam::{self.account}:role/{pattern}"
+
+    @property
+    def role_path(self) -> str:
+        """IAM path of the orchestrator's own roles.
+
+        Terraform may manage roles called `know-me-<environment>-…` without a path: never these, among
+        which is its own.
+        """
+        return f"/know-me/{self.environment}/orchestrator/"
+
+    @property
+    def artifacts_bucket(self) -> str:
+        """Bucket with the run folders."""
+        return self.of(f"artifacts-{self.account}")
+
+    @property
+    def state_bucket(self) -> str:
+        """Bucket with Terraform's state."""
+        return self.of(f"state-{self.account}")
+
+    @property
+    def lock_table(self) -> str:
+        """Table with the lock of the environment."""
+        return self.of("lock")
+
+    @property
+    def terraform_build(self) -> str:
+        """Project that runs Terraform."""
+        return self.of("terraform")
+
+    @property
+    def database_jobs_build(self) -> str:
+        """Project that runs database jobs; Terraform makes it, in the VPC."""
+        return self.of("database-jobs")
+
+    def project(self, name: str) -> str:
+        """Return the ARN of a CodeBuild project."""
+        return self.arn("codebuild", f"project/{name}")
+
+    def state_machine(self, name: str) -> str:
+        """Return the ARN of a state machine of the environment."""
+        return self.arn("states", f"stateMachine:{self.of(name)}")
+
+    def executions(self, name: str, pattern: str = "*") -> str:
+        """Return the ARN of executions of a state machine of the environment."""
+        return self.arn("states", f"execution:{self.of(name)}:{pattern}")
+
+    def parameter(self, name: str) -> str:
+        """Return the ARN of an SSM parameter of the environment."""
+        return self.arn("ssm", f"parameter/know-me/{self.environment}/{name}")
+
+    @property
+    def generations_parameter(self) -> str:
+        """Name of the SSM parameter by which the runbooks tell Terraform what generations there are."""
+        return f"/know-me/{self.environment}/generations"
+
+    def bucket(self, name: str, keys: str | None = None) -> str:
+        """Return the ARN of a bucket, or of keys in it."""
+        return f"arn:{self.partition}:s3:::{name}" + (f"/{keys}" if keys else "")

@@ -1,0 +1,350 @@
+"""The steps of the runbooks: one entry per module of `lambdas/`, with what it may do and no more."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from orchestrator.names import Names
+from orchestrator.permissions import Permission
+
+Grant = Callable[[Names], tuple[Permission, ...]]
+
+NO_RESOURCE = "The action has no resource that a policy could name (AWS service authorization reference)"
+RUN_IDS = "Run ids are made when a run starts: the wildcard stands for them, inside this environment's names"
+MADE_LATER = "Terraform makes these later: the wildcard ends what starts with the environment's own name"
+
+
+@dataclass(frozen=True)
+class StepDefinition:
+    """One Lambda function.
+
+    Parameters
+    ----------
+    module : str
+        `lambdas/<module>.py`, whose `lambda_handler` it runs.
+    grants : tuple of callables
+        What it may do, for the names of an environment.
+    timeout_seconds, memory_mebibytes : int
+    """
+
+    module: str
+    grants: tuple[Grant, ...] = ()
+    timeout_seconds: int = 60
+    memory_mebibytes: int = 256
+
+    @property
+    def kebab_name(self) -> str:
+        """The module's name with hyphens, as resources are called."""
+        return self.module.replace("_", "-")
+
+    @property
+    def pascal_name(self) -> str:
+        """The module's name as logical ids and substitutions write it."""
+        return "".join(word.capitalize() for word in self.module.split("_"))
+
+    @property
+    def substitution(self) -> str:
+        """What stands for the function's ARN in a state machine's definition."""
+        return f"{self.pascal_name}Function"
+
+    def permissions(self, names: Names) -> list[Permission]:
+        """Return what the function may do in an environment."""
+        return [permission for grant in self.grants for permission in grant(names)]
+
+
+# ------------------------------------------------------------------ SSM, Secrets Manager
+
+
+def read_manifest(names: Names) -> tuple[Permission, ...]:
+    """Read what Terraform says exists."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("manifest"),)),)
+
+
+def read_generations(names: Names) -> tuple[Permission, ...]:
+    """Read which generations there are."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("generations"),)),)
+
+
+def change_generations(names: Names) -> tuple[Permission, ...]:
+    """Read and write which generations there are."""
+    return (Permission(("ssm:GetParameter", "ssm:PutParameter"), (names.parameter("generations"),)),)
+
+
+def see_application_secrets(names: Names) -> tuple[Permission, ...]:
+    """See whether an application secret has a value, never the value."""
+    pattern = names.arn("secretsmanager", f"secret:know-me/{names.environment}/database/*")
+    return (
+        Permission(
+            ("secretsmanager:DescribeSecret",),
+            (pattern,),
+            "Secrets Manager ends every ARN with random characters, and generations come and go",
+        ),
+    )
+
+
+# ------------------------------------------------------------------ run folder, lock
+
+
+def _run_folder_listing(names: Names) -> Permission:
+    # Without it S3 answers AccessDenied, not NoSuchKey, for a document that is not there yet.
+    return Permission(
+        ("s3:ListBucket",),
+        (names.bucket(names.artifacts_bucket),),
+        conditions={"StringLike": {"s3:prefix": "runs/*"}},
+    )
+
+
+def read_run_folder(names: Names) -> tuple[Permission, ...]:
+    """Read the documents of runs."""
+    return (
+        Permission(("s3:GetObject",), (names.bucket(names.artifacts_bucket, "runs/*"),), RUN_IDS),
+        _run_folder_listing(names),
+    )
+
+
+def use_run_folder(names: Names) -> tuple[Permission, ...]:
+    """Read and write the documents of runs."""
+    return (
+        Permission(
+            ("s3:GetObject", "s3:PutObject"), (names.bucket(names.artifacts_bucket, "runs/*"),), RUN_IDS
+        ),
+        _run_folder_listing(names),
+    )
+
+
+def _lock(*actions: str) -> Grant:
+    def grant(names: Names) -> tuple[Permission, ...]:
+        table = names.arn("dynamodb", f"table/{names.lock_table}")
+        return (Permission(tuple(f"dynamodb:{action}" for action in actions), (table,)),)
+
+    return grant
+
+
+# ------------------------------------------------------------------ executions, builds
+
+
+def describe_executions(names: Names) -> tuple[Permission, ...]:
+    """See whether executions of the environment run."""
+    return (
+        Permission(
+            ("states:DescribeExecution",),
+            (names.arn("states", f"execution:{names.of('*')}"),),
+            RUN_IDS,
+        ),
+    )
+
+
+def read_executions(names: Names) -> tuple[Permission, ...]:
+    """See what happened in executions of the environment."""
+    return (
+        Permission(
+            ("states:DescribeExecution", "states:GetExecutionHistory"),
+            (names.arn("states", f"execution:{names.of('*')}"),),
+            RUN_IDS,
+        ),
+    )
+
+
+def list_executions(*machines: str) -> Grant:
+    """List the executions of some state machines."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        arns = tuple(names.state_machine(machine) for machine in machines)
+        return (Permission(("states:ListExecutions",), arns),)
+
+    return grant
+
+
+def stop_moving(names: Names) -> tuple[Permission, ...]:
+    """Stop the copy of a run."""
+    return (Permission(("states:StopExecution",), (names.executions("move-database"),), RUN_IDS),)
+
+
+def see_terraform_builds(names: Names) -> tuple[Permission, ...]:
+    """See whether Terraform is at work."""
+    return (
+        Permission(
+            ("codebuild:ListBuildsForProject", "codebuild:BatchGetBuilds"),
+            (names.project(names.terraform_build),),
+        ),
+    )
+
+
+def see_builds(names: Names) -> tuple[Permission, ...]:
+    """See the builds of both projects."""
+    projects = (names.project(names.terraform_build), names.project(names.database_jobs_build))
+    return (Permission(("codebuild:ListBuildsForProject", "codebuild:BatchGetBuilds"), projects),)
+
+
+def stop_database_jobs(names: Names) -> tuple[Permission, ...]:
+    """Stop a database job; Terraform is never killed half way."""
+    return (Permission(("codebuild:StopBuild",), (names.project(names.database_jobs_build),)),)
+
+
+# ------------------------------------------------------------------ what runs
+
+
+def _services(names: Names) -> str:
+    return names.arn("ecs", f"service/{names.prefix}*/{names.of('*')}")
+
+
+def see_services(names: Names) -> tuple[Permission, ...]:
+    """See the environment's ECS services."""
+    return (Permission(("ecs:DescribeServices",), (_services(names),), MADE_LATER),)
+
+
+def see_task_definitions(_names: Names) -> tuple[Permission, ...]:
+    """See with which settings the services run."""
+    return (Permission(("ecs:DescribeTaskDefinition",), ("*",), NO_RESOURCE),)
+
+
+def see_tasks(names: Names) -> tuple[Permission, ...]:
+    """See the tasks of the environment's clusters."""
+    cluster = names.arn("ecs", f"cluster/{names.prefix}*")
+    return (
+        Permission(
+            ("ecs:ListTasks",),
+            ("*",),
+            "ecs:ListTasks is limited by its cluster, a condition, not by a resource",
+            {"ArnLike": {"ecs:cluster": cluster}},
+        ),
+        Permission(("ecs:DescribeTasks",), (names.arn("ecs", f"task/{names.prefix}*/*"),), MADE_LATER),
+    )
+
+
+def see_what_runs(names: Names) -> tuple[Permission, ...]:
+    """See everything that can write: services, autoscaling, rules, schedules, pipelines."""
+    return (
+        *see_services(names),
+        Permission(("application-autoscaling:DescribeScalableTargets",), ("*",), NO_RESOURCE),
+        Permission(("events:DescribeRule",), (names.arn("events", f"rule/{names.of('*')}"),), MADE_LATER),
+        Permission(
+            ("scheduler:GetSchedule",), (names.arn("scheduler", f"schedule/*/{names.of('*')}"),), MADE_LATER
+        ),
+        Permission(
+            ("codepipeline:GetPipelineState",), (names.arn("codepipeline", names.of("*")),), MADE_LATER
+        ),
+    )
+
+
+def _switch(*, rule: str, transition: str) -> Grant:
+    """Stop or start what can write."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        return (
+            Permission(("ecs:UpdateService", "ecs:DescribeServices"), (_services(names),), MADE_LATER),
+            # Application Auto Scaling looks at the service as the caller does:
+            # https://docs.aws.amazon.com/autoscaling/application/userguide/security_iam_id-based-policy-examples.html
+            Permission(
+                ("application-autoscaling:RegisterScalableTarget",),
+                (names.arn("application-autoscaling", "scalable-target/*"),),
+                "Scalable targets have ids that AWS chooses; the condition limits it to ECS",
+                {"StringEquals": {"application-autoscaling:service-namespace": "ecs"}},
+            ),
+            Permission((f"events:{rule}",), (names.arn("events", f"rule/{names.of('*')}"),), MADE_LATER),
+            Permission(
+                ("scheduler:GetSchedule", "scheduler:UpdateSchedule"),
+                (names.arn("scheduler", f"schedule/*/{names.of('*')}"),),
+                MADE_LATER,
+            ),
+            # A schedule is replaced whole, with the role it runs as.
+            Permission(
+                ("iam:PassRole",),
+                (names.role(names.of("*")),),
+                MADE_LATER,
+                {"StringEquals": {"iam:PassedToService": "scheduler.amazonaws.com"}},
+            ),
+            Permission(
+                (f"codepipeline:{transition}",),
+                (names.arn("codepipeline", f"{names.of('*')}/*"),),
+                MADE_LATER,
+            ),
+        )
+
+    return grant
+
+
+def check_environment(names: Names) -> tuple[Permission, ...]:
+    """See what the preflight of an environment looks at."""
+    return (
+        *see_what_runs(names),
+        Permission(
+            ("rds:DescribeDBInstances", "rds:DescribePendingMaintenanceActions"),
+            (names.arn("rds", f"db:{names.of('*')}"),),
+            MADE_LATER,
+        ),
+        Permission(("rds:DescribeDBEngineVersions",), ("*",), NO_RESOURCE),
+        Permission(("cloudwatch:DescribeAlarms",), (names.arn("cloudwatch", "alarm:*"),), MADE_LATER),
+        Permission(("codebuild:BatchGetProjects",), (names.project(names.database_jobs_build),)),
+    )
+
+
+def tell_topic(names: Names) -> tuple[Permission, ...]:
+    """Tell people how a run ended."""
+    return (Permission(("sns:Publish",), (names.arn("sns", names.of("notifications")),)),)
+
+
+STEPS = (
+    StepDefinition("validate_provision", (change_generations,)),
+    StepDefinition("validate_migration", (read_manifest, read_generations, use_run_folder)),
+    StepDefinition("take_lock", (_lock("GetItem", "PutItem"), describe_executions, see_terraform_builds)),
+    StepDefinition("release_lock", (_lock("DeleteItem"),)),
+    StepDefinition(
+        "preflight_environment",
+        (
+            read_manifest,
+            check_environment,
+            describe_executions,
+            list_executions("provision", "migrate", "move-database", "return"),
+            use_run_folder,
+        ),
+        timeout_seconds=180,
+    ),
+    StepDefinition("judge_findings", (use_run_folder,)),
+    StepDefinition("add_generation", (change_generations, use_run_folder)),
+    StepDefinition("find_candidate", (read_manifest,)),
+    StepDefinition("record_what_runs", (read_manifest, see_what_runs, use_run_folder), timeout_seconds=120),
+    StepDefinition(
+        "quiesce",
+        (read_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
+        timeout_seconds=300,
+    ),
+    StepDefinition("check_quiet", (read_run_folder, see_tasks)),
+    StepDefinition("activate_generation", (change_generations,)),
+    StepDefinition(
+        "resume",
+        (read_run_folder, _switch(rule="EnableRule", transition="EnableStageTransition")),
+        timeout_seconds=300,
+    ),
+    StepDefinition("check_running", (read_run_folder, see_services)),
+    StepDefinition("smoke_test", (read_manifest, see_services, see_task_definitions), timeout_seconds=600),
+    StepDefinition("record_outcome", (use_run_folder,)),
+    StepDefinition("explain_failure", (read_executions, see_builds, use_run_folder), timeout_seconds=120),
+    StepDefinition(
+        "write_report",
+        (use_run_folder, read_manifest, read_generations, read_executions, see_builds, tell_topic),
+        timeout_seconds=180,
+        memory_mebibytes=512,
+    ),
+    StepDefinition("find_databases_without_role", (read_manifest, see_application_secrets)),
+    StepDefinition(
+        "claim_run",
+        (_lock("GetItem", "UpdateItem", "DeleteItem"), describe_executions, read_run_folder),
+    ),
+    StepDefinition(
+        "stop_run",
+        (
+            describe_executions,
+            list_executions("provision", "move-database"),
+            stop_moving,
+            see_builds,
+            stop_database_jobs,
+        ),
+    ),
+    StepDefinition(
+        "restore_generations", (read_manifest, change_generations, read_run_folder, describe_executions)
+    ),
+    StepDefinition(
+        "check_application_database", (read_manifest, see_services, see_task_definitions, read_run_folder)
+    ),
+)
+"""Every step; a test compares it with `lambdas/` both ways."""
