@@ -20,7 +20,7 @@ class Event(BaseModel):
 
 @step(Event)
 def lambda_handler(event: Event, settings: Settings, logger: Logger) -> dict[str, str | bool]:
-    """Return whose lock the run works under; the first generations document is written when the environment has none."""
+    """Return whose lock the run works under; a new environment gets its first generations."""
     request = parse(ProvisionRequest, event.request, "The only valid input of a person is {}.")
     if create_generations(client("ssm"), settings.environment):
         logger.info("The environment is new: its first generations are written")

@@ -16,9 +16,8 @@ SLUG_PATTERN = r"^[a-z](?:-?[a-z0-9]){1,15}$"
 RUN_ID_PATTERN = r"^[A-Za-z0-9_-]{1,60}$"
 """A name of an execution (80 characters in Step Functions) with room for the suffixes of its children."""
 
-Slug = Annotated[str, StringConstraints(pattern=SLUG_PATTERN, max_length=16)]
-RunId = Annotated[str, StringConstraints(pattern=RUN_ID_PATTERN)]
-ExecutionName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,80}$")]
+Slug = Annotated[str, StringConstraints(strict=True, pattern=SLUG_PATTERN, max_length=16)]
+RunId = Annotated[str, StringConstraints(strict=True, pattern=RUN_ID_PATTERN)]
 
 COLOURS = ("blue", "green", "amber", "violet", "teal", "coral", "indigo", "olive")
 

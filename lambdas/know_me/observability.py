@@ -2,7 +2,8 @@
 
 `step` turns a function of a parsed event and the settings into a Lambda handler: the event is parsed by a
 pydantic model, the run id is on every log line, success and failure are counted, and the result is plain
-JSON without nulls (a state machine asks whether a field exists). An error passes through unchanged: Step Functions takes the class's name as the error name.
+JSON without nulls (a state machine asks whether a field exists). An error passes through unchanged: Step
+Functions takes the class's name as the error name.
 """
 
 import functools

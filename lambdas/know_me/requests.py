@@ -27,8 +27,8 @@ class _Request(BaseModel):
 class MigrationRequest(_Request):
     """Input of `migrate` (contracts, section 6)."""
 
-    environment: Annotated[StrictStr, Slug] | None = None
-    candidate: Annotated[StrictStr, Slug] | None = None
+    environment: Slug | None = None
+    candidate: Slug | None = None
     engine_version: EngineVersion | None = None
     instance_class: InstanceClass | None = None
     allocated_storage: Annotated[StrictInt, Field(ge=20, le=65536)] | None = None
@@ -40,13 +40,13 @@ class MigrationRequest(_Request):
 class ProvisionRequest(_Request):
     """Input of `provision`."""
 
-    acting_for: Annotated[StrictStr, RunId] | None = None
+    acting_for: RunId | None = None
 
 
 class ReturnRequest(_Request):
     """Input of `return`."""
 
-    run_id: Annotated[StrictStr, RunId]
+    run_id: RunId
 
 
 class Migration(BaseModel):
