@@ -22,6 +22,10 @@ from localaws.terraform_mirror import configuration, find_mirror
 MODULES = (
     # What makes a service real, in order. A line here is all that a new module needs.
     "localaws.sts",
+    "localaws.rds",
+    "localaws.elbv2",
+    "localaws.ecs",
+    "localaws.applicationautoscaling",
 )
 
 CONTROL = "/_localaws/"

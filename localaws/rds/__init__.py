@@ -15,13 +15,11 @@ Refused by name: clusters (Aurora, Multi-AZ), read replicas, point-in-time resto
 exports, major version upgrades, engines other than postgres.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.rds import models
-from moto.rds.exceptions import RDSClientError
 from moto.rds.responses import RDSResponse
 
 from localaws.rds import engine
@@ -54,7 +52,7 @@ def install(runtime: Runtime) -> None:
     # DBInstance constructs the secret by this module-level name.
     models.MasterUserSecret = ManagedSecret
     for action in REFUSED:
-        setattr(RDSResponse, action, _refusal(action))
+        setattr(RDSResponse, action, _refuse)
     for implementation in (
         describe_db_engine_versions,
         describe_orderable_db_instance_options,
@@ -68,13 +66,8 @@ def install(runtime: Runtime) -> None:
     runtime.on_shutdown(stop_all)
 
 
-def _refusal(action: str) -> Callable[[RDSResponse], ActionResult]:
-    name = "".join(part.capitalize() for part in action.split("_")).replace("Db", "DB")
-
-    def refuse(_response: RDSResponse) -> ActionResult:
-        raise RDSClientError("UnknownOperationException", f"rds:{name} is not implemented by the local AWS")
-
-    return refuse
+def _refuse(_response: RDSResponse) -> ActionResult:
+    raise NotImplementedError
 
 
 def _status() -> list[dict[str, Any]]:

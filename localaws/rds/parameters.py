@@ -58,10 +58,34 @@ RDS_PARAMETERS = (
 """RDS's own; only force_ssl and logical_replication do something here, the others are kept and reported."""
 
 MANAGED = frozenset(
-    """archive_cleanup_command archive_command archive_library archive_mode archive_timeout config_file
-    data_directory dynamic_shared_memory_type external_pid_file fsync hba_file ident_file krb_server_keyfile
-    listen_addresses log_directory log_filename logging_collector port primary_conninfo restore_command
-    ssl_ca_file ssl_cert_file ssl_crl_file ssl_key_file unix_socket_directories wal_level""".split()
+    [
+        "archive_cleanup_command",
+        "archive_command",
+        "archive_library",
+        "archive_mode",
+        "archive_timeout",
+        "config_file",
+        "data_directory",
+        "dynamic_shared_memory_type",
+        "external_pid_file",
+        "fsync",
+        "hba_file",
+        "ident_file",
+        "krb_server_keyfile",
+        "listen_addresses",
+        "log_directory",
+        "log_filename",
+        "logging_collector",
+        "port",
+        "primary_conninfo",
+        "restore_command",
+        "ssl_ca_file",
+        "ssl_cert_file",
+        "ssl_crl_file",
+        "ssl_key_file",
+        "unix_socket_directories",
+        "wal_level",
+    ]
 )
 """Parameters that RDS sets itself: not modifiable."""
 
