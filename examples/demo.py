@@ -2,8 +2,8 @@
 
 Starts the local AWS, deploys the orchestrator with the CDK and the infrastructure with Terraform, fills the
 database, keeps a client writing, and runs the `migrate` state machine. It proves what it claims: the log of
-acknowledged writes and the new database agree row for row, Terraform plans no change, the old instance is still
-there and refuses writes. The environment stays up afterwards; a second call migrates it again.
+acknowledged writes and the new database agree row for row, Terraform plans no change, the old instance is
+still there and refuses writes. The environment stays up afterwards; a second call migrates it again.
 """
 
 import argparse
@@ -278,7 +278,7 @@ class Demo:
             "bytes": f"{verification['bytes']:,}",
             "findings": ", ".join(f"{count} {kind}" for kind, count in counts.items() if count),
             "verification": f"{verification['verdict']}, {verification['seconds']:.1f} s",
-            "writes": f"{result.acknowledged} acknowledged, {result.kept} found, {len(result.missing)} missing",
+            "writes": f"{result.acknowledged} acknowledged, {result.kept} found",
             "report": str(report),
         }
         for name, value in rows.items():
@@ -330,10 +330,10 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.demo",
-        description="Migrate a real PostgreSQL database on this machine, hands off, while a client keeps writing.",
+        description="Migrate a real PostgreSQL database, hands off, while a client keeps writing.",
         epilog="Run again on an environment that is up, and it migrates again, to a new generation, with the "
-        "data that are there; --fresh starts from nothing. Exit code 0: everything that is claimed was seen to be "
-        "true; 1: something was not, or failed; 2: wrong usage; 130: interrupted, everything was stopped.",
+        "data that are there; --fresh starts from nothing. Exit code 0: every claim was seen to be true; "
+        "1: something was not, or failed; 2: wrong usage; 130: interrupted, everything was stopped.",
     )
     parser.add_argument(
         "--dump",

@@ -313,9 +313,10 @@ class KnowMeEnvironment:
             time.sleep(_POLL_SECONDS)
         container = next(item for item in task["containers"] if item["name"] == service["container"])
         if container.get("exitCode") != 0:
+            code = container.get("exitCode")
             raise EnvironmentFailedError(
-                f"`{command}` ended with exit code {container.get('exitCode')} ({task.get('stoppedReason')}); its "
-                f"log is in CloudWatch Logs, group /{self.stack}/api, stream …/{arn.rsplit('/', 1)[-1]}"
+                f"`{command}` ended with exit code {code} ({task.get('stoppedReason')}); "
+                f"log: group /{self.stack}/api, stream …/{arn.rsplit('/', 1)[-1]}"
             )
 
     def wait_until_healthy(self, timeout_seconds: float = 120) -> None:

@@ -1,0 +1,148 @@
+"""The stories by name: `conftest.PLAN` says where and in which order they are told."""
+
+import json
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from examples.demo import refuses_writes
+from examples.executions import Execution
+from tests.migration import scenarios
+from tests.migration.scenarios import Facts, Stage, everything_written, watching_processes
+
+BEFORE_PROVISIONING = ("manifest_missing",)
+
+BAD_INPUTS: dict[str, Any] = {
+    "unknown field": {"surprise": 1},
+    "wrong type": {"grace_seconds": "soon", "preflight_only": "yes"},
+    "generation that exists": {"candidate": "blue"},
+    "unknown environment": {"environment": "elsewhere"},
+    "no object": ["blue"],
+    "everything at once": {
+        "surprise": 1,
+        "candidate": "blue",
+        "environment": "elsewhere",
+        "engine_version": 7,
+    },
+}
+
+
+@dataclass
+class Refusals:
+    """How bad requests ended, and the environment before and after them."""
+
+    executions: dict[str, Execution]
+    seconds: dict[str, float]
+    before: dict[str, Any]
+    after: dict[str, Any]
+
+
+def refusals(stage: Stage) -> Refusals:
+    """Start `migrate` with everything that must be refused."""
+    before = _everything_that_could_be_touched(stage)
+    executions, seconds = {}, {}
+    for name, document in BAD_INPUTS.items():
+        began = time.monotonic()
+        answer = stage.environment.clients["stepfunctions"].start_execution(
+            stateMachineArn=stage.environment.executions.state_machine_arn("migrate"),
+            input=json.dumps(document),
+        )
+        executions[name] = stage.environment.wait(answer["executionArn"], 60)
+        seconds[name] = time.monotonic() - began
+    return Refusals(executions, seconds, before, _everything_that_could_be_touched(stage))
+
+
+def manifest_missing(stage: Stage) -> Execution:
+    """Migrate an environment that Terraform has not made yet."""
+    return stage.environment.wait(stage.environment.executions.start("migrate"), 60)
+
+
+def success(stage: Stage) -> Facts:
+    """Migrate with ``{}`` and look at everything that must be true afterwards."""
+    refused: list[Execution] = []
+
+    def start_a_second(stage: Stage, run_id: str) -> None:
+        stage.wait_for_state(run_id, "Add the candidate")
+        refused.append(stage.environment.wait(stage.environment.executions.start("migrate"), 60))
+
+    with watching_processes() as processes:
+        facts = stage.migrate(start_a_second, document={})
+    environment = stage.environment
+    old = environment.generation(facts.before)["instance_id"]
+    described = environment.clients["rds"].describe_db_instances(DBInstanceIdentifier=old)["DBInstances"][0]
+    facts.extra = {
+        "second": refused[0],
+        "old_status": described["DBInstanceStatus"],
+        "old_instance": old,
+        "in_terraform": environment.instances_in_terraform(),
+        "refusal": refuses_writes(environment, facts.before),
+        "planned_changes": environment.planned_changes(),
+        "verification": environment.run_document(facts.run_id, "verification.json"),
+        "report": environment.run_file(facts.run_id, "report.html").decode(),
+        "processes": processes,
+        "secrets": set(stage.secrets),
+        "written": list(everything_written(stage)),
+    }
+    return facts
+
+
+def again(stage: Stage) -> Facts:
+    """Migrate once more with ``{}`` and no other command in between."""
+    return stage.migrate(document={})
+
+
+def restore_killed(stage: Stage) -> Facts:
+    """See `scenarios.kill_the_restore`."""
+    return stage.migrate(scenarios.kill_the_restore)
+
+
+def verification_differs(stage: Stage) -> Facts:
+    """See `scenarios.change_a_row_of_the_candidate`."""
+    return stage.migrate(scenarios.change_a_row_of_the_candidate)
+
+
+def stopped_by_hand(stage: Stage) -> Facts:
+    """See `scenarios.stop_the_execution_by_hand`."""
+    return stage.migrate(scenarios.stop_the_execution_by_hand)
+
+
+def job_times_out(stage: Stage) -> Facts:
+    """See `scenarios.hold_a_lock_until_the_verification_times_out`."""
+    document = {**stage.input, "job_timeout_seconds": 40}
+    return stage.migrate(scenarios.hold_a_lock_until_the_verification_times_out, document)
+
+
+def candidate_stopped(stage: Stage) -> Facts:
+    """See `scenarios.stop_the_candidate`."""
+    return stage.migrate(scenarios.stop_the_candidate)
+
+
+def cutover_fails(stage: Stage) -> Facts:
+    """See `scenarios.let_the_cutover_fail`."""
+    return stage.migrate(scenarios.let_the_cutover_fail)
+
+
+def _everything_that_could_be_touched(stage: Stage) -> dict[str, Any]:
+    environment = stage.environment
+    instances = environment.clients["rds"].describe_db_instances()["DBInstances"]
+    return {
+        "generations": environment.generations(),
+        "manifest": environment.manifest(),
+        "instances": {
+            item["DBInstanceIdentifier"]: item["DBInstanceStatus"]
+            for item in instances
+            if item["DBInstanceIdentifier"].startswith(f"{environment.stack}-")
+        },
+        "tasks": environment.running_tasks(),
+        "lock": stage.lock(),
+        "children": [
+            name for runbook in ("provision", "move-database", "return") for name in _names(stage, runbook)
+        ],
+    }
+
+
+def _names(stage: Stage, runbook: str) -> list[str]:
+    executions = stage.environment.executions
+    pages = stage.environment.clients["stepfunctions"].get_paginator("list_executions")
+    found = pages.paginate(stateMachineArn=executions.state_machine_arn(runbook))
+    return [item["name"] for page in found for item in page["executions"]]
