@@ -20,8 +20,8 @@ from localaws.processes import Supervisor
 if TYPE_CHECKING:
     from localaws.postgresql import PostgreSQL
 
-CLIENT_LIFETIME_SECONDS = 1800.0
-"""A client of a role is made anew after this time: its session lasts an hour."""
+CLIENT_LIFETIME_SECONDS = 6 * 3600.0
+"""A client of a role is made anew after this time: its session lasts twelve hours."""
 
 
 def endpoint_environment(port: int, region: str) -> dict[str, str]:

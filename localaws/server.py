@@ -22,10 +22,14 @@ from localaws.terraform_mirror import configuration, find_mirror
 MODULES = (
     # What makes a service real, in order. A line here is all that a new module needs.
     "localaws.sts",
+    "localaws.codebuild",
     "localaws.rds",
     "localaws.elbv2",
     "localaws.ecs",
     "localaws.applicationautoscaling",
+    "localaws.events",
+    "localaws.scheduler",
+    "localaws.stepfunctions",
 )
 
 CONTROL = "/_localaws/"

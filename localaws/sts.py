@@ -16,7 +16,8 @@ from moto.utilities.utils import get_partition
 from localaws.credentials import Credentials
 from localaws.runtime import Runtime
 
-DEFAULT_DURATION_SECONDS = 3600
+SERVICE_SESSION_SECONDS = 12 * 3600
+"""A service renews its session; a local process gets one that lasts longer than any job."""
 
 
 class RoleUnknownError(ServiceException):  # type: ignore[misc]
@@ -51,7 +52,7 @@ def assume_role(role_arn: str, session_name: str, region: str) -> Credentials:
         role_session_name=session_name[:64],
         role_arn=role_arn,
         policy=None,
-        duration=DEFAULT_DURATION_SECONDS,
+        duration=SERVICE_SESSION_SECONDS,
         external_id=None,
     )
     return Credentials(
