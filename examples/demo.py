@@ -10,6 +10,7 @@ import argparse
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -35,8 +36,6 @@ from examples.journal import Journal, JournalError, read_journal
 from examples.live_view import Watcher, elapsed, view
 from examples.local_server import LocalServer
 from examples.reconcile import Reconciliation, reconcile
-from localaws.postgresql import PostgreSQL, PostgreSQLNotFoundError
-from localaws.prerequisites import missing
 
 _DEFAULT_PORT = 4566
 _MIGRATION_SECONDS = 3600
@@ -47,7 +46,6 @@ _KNOWN_ERRORS = (
     CommandFailedError,
     EnvironmentFailedError,
     DatabaseAccessError,
-    PostgreSQLNotFoundError,
     SchemaMissingError,
     user_dump.UserDumpError,
     JournalError,
@@ -134,7 +132,6 @@ class Demo:
         """Bring the environment up, with data in it."""
         if self.options.dump:
             user_dump.check(self.options.dump)
-        major = max(PostgreSQL().majors())
         self.build.mkdir(parents=True, exist_ok=True)
         running = self.server.is_up()
         if running and self.options.fresh:
@@ -153,7 +150,6 @@ class Demo:
             self.options.environment,
             self.build / self.options.environment,
             listener_port=self.options.listener_port,
-            engine_version=str(major),
         )
         with self.step(f"Deploying the orchestrator: cdk deploy {environment.stack}"):
             environment.deploy()
@@ -383,18 +379,14 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
 
 def check_tools() -> list[str]:
     """Return a sentence for everything that the demo needs and this machine lacks."""
-    lacking = missing()
-    lacking += [
-        f"{path.relative_to(PROJECT)} is missing: run `make setup`."
-        for path in (PROJECT / "node_modules" / ".bin" / "cdk",)
-        if not path.exists()
-    ]
-    if not (Path(sys.executable).parent / "aws").exists():
-        lacking.append("the AWS CLI is not beside this Python: run `make setup` and use .venv/bin/python.")
-    try:
-        PostgreSQL().binaries()
-    except PostgreSQLNotFoundError as error:
-        lacking.append(str(error))
+    lacking = []
+    for module in ("prerequisites", "postgresql"):
+        command = [sys.executable, "-m", f"localaws.{module}"]
+        done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, check=False, timeout=60)
+        if done.returncode != 0:
+            lacking += [line.removeprefix("missing: ") for line in (done.stdout + done.stderr).splitlines()]
+    tools = (PROJECT / "node_modules" / ".bin" / "cdk", Path(sys.executable).parent / "aws")
+    lacking += [f"{tool} is not there: run `make setup`." for tool in tools if not tool.exists()]
     return lacking
 
 

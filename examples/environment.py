@@ -43,7 +43,7 @@ class KnowMeEnvironment:
     listener_port
         Of its load balancer.
     engine_version
-        Major version of PostgreSQL, as text.
+        Major version of PostgreSQL; None for the newest that RDS offers here.
     terraform_variables
         More variables of Terraform, or other values of those set here.
     """
@@ -51,7 +51,7 @@ class KnowMeEnvironment:
     name: str
     directory: Path
     listener_port: int = 8080
-    engine_version: str = "17"
+    engine_version: str | None = None
     terraform_variables: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -116,7 +116,7 @@ class KnowMeEnvironment:
         terraform_variables = {
             "api_image": API_IMAGE,
             "api_listener_port": self.listener_port,
-            "database_engine_version": self.engine_version,
+            "database_engine_version": self.engine_version or self.newest_engine_version(),
             "database_instance_class": "db.t4g.micro",
             "database_certificate_bundle_url": certificate_bundle_url(),
             "database_jobs_compute_type": "BUILD_GENERAL1_SMALL",
@@ -130,6 +130,14 @@ class KnowMeEnvironment:
             "terraform_variables": json.dumps(terraform_variables),
             "terraform_backend": json.dumps({"use_path_style": True}),
         }
+
+    def newest_engine_version(self) -> str:
+        """Return the newest major version of PostgreSQL that RDS offers."""
+        pages = self.clients["rds"].get_paginator("describe_db_engine_versions").paginate(Engine="postgres")
+        majors = {
+            int(found["EngineVersion"].split(".")[0]) for page in pages for found in page["DBEngineVersions"]
+        }
+        return str(max(majors))
 
     def is_provisioned(self) -> bool:
         """Whether Terraform has made its infrastructure."""

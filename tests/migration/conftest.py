@@ -19,7 +19,6 @@ import pytest
 from examples import sample_data, user_dump
 from examples.environment import KnowMeEnvironment
 from examples.local_server import LocalServer
-from localaws.postgresql import PostgreSQL
 from tests.migration import stories
 from tests.migration.scenarios import Stage
 
@@ -92,7 +91,6 @@ class Theatre:
             name,
             self._directory / name,
             listener_port=port,
-            engine_version=str(max(PostgreSQL().majors())),
             terraform_variables={"deletion_protection": False, "database_skip_final_snapshot": True},
         )
         environment.deploy()

@@ -1,0 +1,55 @@
+"""What a person sees of a run."""
+
+import io
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from rich.console import Console
+
+from examples.executions import Visit
+from examples.live_view import PlainView, elapsed, render
+
+START = datetime(2024, 5, 1, 12, tzinfo=UTC)
+
+
+def visit(state: str, begins: float, ends: float | None) -> Visit:
+    left = None if ends is None else START + timedelta(seconds=ends)
+    return Visit("migrate", "run", state, START + timedelta(seconds=begins), left)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (41.2, "41 s"), (59.4, "59 s"), (125, "2 min 05 s")],
+)
+def test_durations_are_said_as_a_person_says_them(seconds: float, words: str) -> None:
+    assert elapsed(seconds) == words
+
+
+def test_plain_lines_are_printed_once() -> None:
+    # Given a view that is not on a terminal
+    output = io.StringIO()
+    shown = PlainView(Console(file=output, width=120))
+    # When the same state is seen twice and then left
+    shown.update([visit("Stop the API", 0, None)], ["copy: 10 %"])
+    shown.update([visit("Stop the API", 0, None)], ["copy: 10 %"])
+    shown.update([visit("Stop the API", 0, 12), visit("Short [one]", 12, 12.1)], ["copy: 20 %"])
+    # Then each change is one line
+    lines = [line.split("  ", 1)[-1].strip() for line in output.getvalue().splitlines()]
+    assert lines == [
+        "migrate        Stop the API",
+        "copy: 10 %",
+        "migrate        Stop the API: done in 12 s",
+        "migrate        Short [one]",
+        "copy: 20 %",
+    ]
+
+
+def test_the_table_keeps_the_newest_states_and_says_how_many_it_hides() -> None:
+    output = io.StringIO()
+    visits = [visit(f"State {number}", number, number + 1) for number in range(40)]
+    Console(file=output, width=120).print(render(visits, ["a note"], START + timedelta(seconds=60)))
+    text = output.getvalue()
+    assert "10 earlier states" in text
+    assert "State 9 " not in text
+    assert "State 39" in text
+    assert "a note" in text
