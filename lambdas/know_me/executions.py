@@ -21,11 +21,6 @@ class Execution(BaseModel):
     error: str | None = None
     cause: str | None = None
 
-    @property
-    def machine(self) -> str:
-        """Name of the state machine."""
-        return self.arn.split(":")[6]
-
 
 def describe_execution(states: Any, arn: str) -> Execution | None:
     """Describe an execution; None when there is (or was for 90 days) none of this name."""

@@ -1,0 +1,242 @@
+"""Preflight: what AWS knows, and what each answer means for a migration."""
+
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from know_me.errors import PreflightFailed
+from know_me.findings import Finding, judge, refuse_failed
+from know_me.generations import Generations
+from know_me.manifest import Manifest
+from know_me.preflight import CHECKS, Surroundings, _guarded, run_checks
+from know_me.requests import plan_migration
+from know_me.settings import Settings
+
+from tests.unit.lambdas.conftest import BUCKET, NOW, Stubbed, execution, manifest_document
+
+MANIFEST = Manifest.model_validate(
+    {**manifest_document(), "alarm_arns": ["arn:aws:cloudwatch:us-east-1:1:alarm:slow"]}
+)
+GENERATIONS = Generations.model_validate({"database": {"active": "blue", "all": {"blue": {}}}})
+INSTANCE: dict[str, Any] = {
+    "DBInstanceIdentifier": "know-me-staging-blue",
+    "DBInstanceArn": "arn:aws:rds:us-east-1:123456789012:db:know-me-staging-blue",
+    "DBInstanceStatus": "available",
+    "EngineVersion": "17.4",
+    "AllocatedStorage": 50,
+    "BackupRetentionPeriod": 7,
+    "LatestRestorableTime": NOW - timedelta(minutes=4),
+    "DeletionProtection": True,
+    "PendingModifiedValues": {},
+}
+SERVICE = {"status": "ACTIVE", "desiredCount": 2, "runningCount": 2, "deployments": [{"status": "PRIMARY"}]}
+
+Judge = Callable[..., list[Finding]]
+
+
+@pytest.fixture
+def check(stubbed: Stubbed, settings: Settings) -> Judge:
+    """Run one check of the table on an instance that differs from a good one."""
+
+    def run(name: str, request: dict[str, Any] | None = None, **instance: Any) -> list[Finding]:
+        migration = plan_migration(
+            request or {},
+            run_id="run-1",
+            environment="staging",
+            manifest=MANIFEST,
+            generations=GENERATIONS,
+            bucket=BUCKET,
+        )
+        around = Surroundings(
+            migration=migration,
+            manifest=MANIFEST,
+            settings=settings,
+            client=stubbed.client,
+            now=NOW,
+            execution_arn=execution("migrate", "run-1"),
+            instance={**INSTANCE, **instance},
+        )
+        return list(_guarded(name, CHECKS[name], around))
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("name", "request_document", "instance", "expected"),
+    [
+        ("instance", {}, {}, ["passed"]),
+        ("instance", {}, {"DBInstanceStatus": "stopped"}, ["failed"]),
+        ("pending modifications", {}, {}, ["passed"]),
+        ("pending modifications", {}, {"PendingModifiedValues": {"AllocatedStorage": 100}}, ["failed"]),
+        ("backups", {}, {}, ["passed", "passed"]),
+        ("backups", {}, {"BackupRetentionPeriod": 0, "LatestRestorableTime": None}, ["failed", "skipped"]),
+        ("backups", {}, {"LatestRestorableTime": NOW - timedelta(hours=2)}, ["passed", "warning"]),
+        ("storage", {"allocated_storage": 20}, {}, ["warning"]),
+        ("storage", {"allocated_storage": 50}, {}, ["passed"]),
+        ("storage", {}, {}, ["passed"]),
+        ("engine version", {}, {}, ["passed"]),
+        ("engine version", {"engine_version": "16"}, {}, ["failed"]),
+        ("deletion protection", {}, {}, ["passed"]),
+        ("deletion protection", {}, {"DeletionProtection": False}, ["warning"]),
+    ],
+)
+def test_what_the_instance_says(
+    check: Judge, name: str, request_document: dict[str, Any], instance: dict[str, Any], expected: list[str]
+) -> None:
+    findings = check(name, request_document, **instance)
+    assert [finding.result for finding in findings] == expected
+    assert all(finding.remedy for finding in findings if finding.result in ("warning", "failed"))
+    assert {finding.check for finding in findings} == {name}
+
+
+@pytest.mark.parametrize(("offered", "expected"), [([{"EngineVersion": "18"}], "passed"), ([], "failed")])
+def test_a_newer_version_must_be_offered(
+    check: Judge, stubbed: Stubbed, offered: list[Any], expected: str
+) -> None:
+    stubbed.expect(
+        "rds",
+        "describe_db_engine_versions",
+        {"Engine": "postgres", "EngineVersion": "18"},
+        {"DBEngineVersions": offered},
+    )
+    assert [finding.result for finding in check("engine version", {"engine_version": "18"})] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ([], "passed"),
+        ([{"Action": "os-upgrade"}], "warning"),
+        ([{"Action": "db-upgrade", "CurrentApplyDate": NOW}], "failed"),
+    ],
+)
+def test_maintenance_that_is_scheduled_stops_a_migration(
+    check: Judge, stubbed: Stubbed, details: list[Any], expected: str
+) -> None:
+    stubbed.expect(
+        "rds",
+        "describe_pending_maintenance_actions",
+        {"ResourceIdentifier": INSTANCE["DBInstanceArn"]},
+        {"PendingMaintenanceActions": [{"PendingMaintenanceActionDetails": details}]},
+    )
+    assert [finding.result for finding in check("maintenance")] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, "passed"),
+        ({"runningCount": 1}, "failed"),
+        ({"desiredCount": 0, "runningCount": 0}, "warning"),
+        ({"deployments": [{"status": "PRIMARY"}, {"status": "ACTIVE"}]}, "failed"),
+        ({"deployments": [{"status": "PRIMARY", "rolloutState": "IN_PROGRESS"}]}, "failed"),
+        ({"taskSets": [{"status": "PRIMARY"}, {"status": "ACTIVE"}]}, "failed"),
+        ({"status": "INACTIVE"}, "failed"),
+    ],
+)
+def test_a_service_must_be_steady(
+    check: Judge, stubbed: Stubbed, change: dict[str, Any], expected: str
+) -> None:
+    stubbed.expect(
+        "ecs",
+        "describe_services",
+        {"cluster": "know-me-staging", "services": ["know-me-staging-api"]},
+        {"services": [{**SERVICE, **change}]},
+    )
+    assert [finding.result for finding in check("services")] == [expected]
+
+
+@pytest.mark.parametrize(("status", "expected"), [("Succeeded", "passed"), ("InProgress", "failed")])
+def test_a_pipeline_must_be_idle(check: Judge, stubbed: Stubbed, status: str, expected: str) -> None:
+    stubbed.expect(
+        "codepipeline",
+        "get_pipeline_state",
+        {"name": "api"},
+        {
+            "stageStates": [
+                {"stageName": "Deploy", "latestExecution": {"pipelineExecutionId": "1", "status": status}}
+            ]
+        },
+    )
+    assert [finding.result for finding in check("pipelines")] == [expected]
+
+
+@pytest.mark.parametrize(("state", "expected"), [("OK", "passed"), ("ALARM", "warning")])
+def test_a_raised_alarm_is_a_warning(check: Judge, stubbed: Stubbed, state: str, expected: str) -> None:
+    stubbed.expect(
+        "cloudwatch",
+        "describe_alarms",
+        {"AlarmNames": ["slow"], "AlarmTypes": ["MetricAlarm", "CompositeAlarm"]},
+        {"MetricAlarms": [{"AlarmName": "slow", "StateValue": state, "StateReason": "Because."}]},
+    )
+    assert [finding.result for finding in check("alarms")] == [expected]
+
+
+def test_the_build_of_the_database_jobs_must_exist(check: Judge, stubbed: Stubbed) -> None:
+    stubbed.expect(
+        "codebuild", "batch_get_projects", {"names": ["know-me-staging-database-jobs"]}, {"projects": []}
+    )
+    assert [finding.result for finding in check("database jobs")] == ["failed"]
+
+
+def test_a_check_that_aws_does_not_answer_fails_and_says_so(check: Judge, stubbed: Stubbed) -> None:
+    stubbed.refuse("codepipeline", "get_pipeline_state", "AccessDeniedException", {"name": "api"})
+    (finding,) = check("pipelines")
+    assert finding.result == "failed"
+    assert "AccessDeniedException" in finding.message
+
+
+def test_another_run_that_works_without_the_lock_is_found(
+    check: Judge, stubbed: Stubbed, settings: Settings
+) -> None:
+    for machine, names in (("migrate", ["run-1"]), ("provision", ["by-hand"])):
+        stubbed.expect(
+            "stepfunctions",
+            "list_executions",
+            {"stateMachineArn": settings.state_machine_arn(machine), "statusFilter": "RUNNING"},
+            {
+                "executions": [
+                    {
+                        "executionArn": execution(machine, name),
+                        "stateMachineArn": "arn",
+                        "name": name,
+                        "status": "RUNNING",
+                        "startDate": NOW,
+                    }
+                    for name in names
+                ]
+            },
+        )
+    (finding,) = check("other runs")
+    assert (finding.result, finding.message) == ("failed", "Also running: provision by-hand")
+
+
+def test_an_instance_that_does_not_exist_is_one_finding(stubbed: Stubbed, settings: Settings) -> None:
+    stubbed.refuse(
+        "rds", "describe_db_instances", "DBInstanceNotFound", {"DBInstanceIdentifier": "know-me-staging-blue"}
+    )
+    migration = plan_migration(
+        {}, run_id="run-1", environment="staging", manifest=MANIFEST, generations=GENERATIONS, bucket=BUCKET
+    )
+    (finding,) = run_checks(migration, MANIFEST, settings, stubbed.client, NOW, execution("migrate", "run-1"))
+    assert (finding.check, finding.result) == ("instance", "failed")
+
+
+def test_one_failed_finding_stops_the_run_naming_every_failure_and_remedy() -> None:
+    findings = [
+        Finding(
+            check="backups", result="failed", subject="blue", message="Backups are off", remedy="Turn them on"
+        ),
+        Finding(check="slots", result="failed", subject="s1", message="A slot is there.", remedy="Drop it."),
+        Finding(check="storage", result="warning", subject="blue", message="Little"),
+    ]
+    verdict = judge(findings)
+    with pytest.raises(PreflightFailed) as refused:
+        refuse_failed(verdict)
+    assert str(refused.value) == (
+        "2 checks failed. backups (blue): Backups are off. Turn them on. "
+        "slots (s1): A slot is there. Drop it. "
+        "Then start the migration again."
+    )
+    refuse_failed(judge(findings[2:]))

@@ -1,0 +1,185 @@
+"""The report: what an on-call engineer reads first, and what never gets into it."""
+
+from datetime import timedelta
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from know_me.failures import Failure
+from know_me.reports import Facts, Report, compose, message, render
+from know_me.run_folder import RunFolder
+from know_me.timeline import Entry, entries, executions_of
+
+from tests.unit.lambdas.conftest import NOW
+
+GENERATIONS = {
+    "database": {"active": "green", "all": {"blue": {}, "green": {}}},
+    "media": {"active": None, "all": {}},
+}
+TIMELINE = [
+    Entry(machine="migrate", state="Take the lock", entered_at=NOW, left_at=NOW + timedelta(seconds=2)),
+    Entry(machine="migrate", state="Copy <all>", entered_at=NOW + timedelta(seconds=2)),
+]
+
+
+def facts(**change: Any) -> Facts:
+    base = {"run_id": "run-1", "environment": "staging", "runbook": "migrate", "outcome": "migrated"}
+    return Facts.model_validate({**base, **change})
+
+
+@pytest.fixture
+def full(folder: RunFolder) -> RunFolder:
+    """The folder of a run that did everything."""
+    folder.write("quiesced.json", {"recorded_at": NOW.isoformat()})
+    folder.write("generations-before.json", {"database": {"active": "blue", "all": {"blue": {}}}})
+    folder.write(
+        "preflight.json",
+        {
+            "verdict": "passed",
+            "findings": [
+                {
+                    "check": "slots",
+                    "result": "warning",
+                    "subject": "<b>s1</b>",
+                    "message": "Look",
+                    "remedy": "Drop it",
+                }
+            ],
+        },
+    )
+    folder.write(
+        "jobs/dump.json",
+        {
+            "job": "dump",
+            "status": "succeeded",
+            "seconds": 61.2,
+            "figures": {"bytes": 5 * 1024**2, "tables": 3},
+        },
+    )
+    folder.write(
+        "verification.json",
+        {
+            "verdict": "equal",
+            "differences": [],
+            "tables": [{"name": "public.users", "rows": 7, "hash": "abc"}],
+        },
+    )
+    folder.write("plan/summary.json", {"create": 1, "update": 2, "replace": 0, "delete": 0})
+    return folder
+
+
+def report_of(folder: RunFolder, timeline: list[Entry] | None = None, **change: Any) -> Report:
+    return compose(facts(**change), folder, TIMELINE if timeline is None else timeline, GENERATIONS, NOW)
+
+
+def test_a_migration_reports_its_downtime_and_what_is_left_to_do(full: RunFolder) -> None:
+    report = report_of(full, passed_at=(NOW + timedelta(seconds=95)).isoformat())
+    assert report.sentence == "staging runs on the new database green; nothing is missing there."
+    assert report.downtime_seconds == 95
+    assert "The old database blue still exists" in report.to_do[0]
+    assert [job["job"] for job in report.jobs] == ["dump"]
+
+
+def test_the_page_is_self_contained_and_escapes_what_it_shows(full: RunFolder) -> None:
+    page = render(report_of(full, passed_at=(NOW + timedelta(seconds=95)).isoformat()))
+    tags: list[str] = []
+
+    class Collect(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            tags.append(tag)
+            assert not {"src", "href", "onclick"} & {name for name, _ in attrs}
+
+    Collect().feed(page)
+    assert not {"script", "link", "img", "iframe"} & set(tags)
+    for expected in (
+        "1 min 35 s",
+        "5.0 MiB",
+        "public.users",
+        "&lt;b&gt;s1&lt;/b&gt;",
+        "Copy &lt;all&gt;",
+        "abc",
+    ):
+        assert expected in page
+    assert "<b>" not in page
+
+
+def test_a_run_that_failed_early_has_a_report_too(folder: RunFolder) -> None:
+    # Given a run that left nothing in its folder
+    failure = Failure(error="LockHeld", cause="Another run works.")
+    report = report_of(folder, timeline=[], runbook="provision", outcome="failed", failure=failure)
+    # When it is rendered, then the page says what happened
+    assert "Another run works." in render(report)
+
+
+@pytest.mark.parametrize(
+    ("way_back", "sentence"),
+    [
+        (
+            {"touched": False},
+            "The migration ended before anything was touched; staging runs on green as before.",
+        ),
+        ({"touched": True}, "The migration failed; staging runs on the old database green again."),
+    ],
+)
+def test_a_return_says_whether_anything_was_touched(
+    folder: RunFolder, way_back: dict[str, Any], sentence: str
+) -> None:
+    assert report_of(folder, runbook="return", outcome="returned", way_back=way_back).sentence == sentence
+
+
+def test_a_return_after_the_cutover_warns_of_writes_that_are_only_on_the_candidate(folder: RunFolder) -> None:
+    way_back = {"touched": True, "cutover_begun": True, "candidate": "green", "candidate_fate": "kept"}
+    report = report_of(folder, runbook="return", outcome="returned", way_back=way_back)
+    assert "what it wrote there is not in the old one" in report.warnings[0]
+    assert "green exists" in report.to_do[0]
+
+
+def test_a_return_that_failed_says_how_to_repeat_it(folder: RunFolder) -> None:
+    failure = Failure(error="ResumeFailed", cause="No task starts.")
+    report = report_of(folder, runbook="return", outcome="return_failed", failure=failure)
+    assert '{"run_id": "run-1"}' in report.to_do[0]
+    subject, text = message(report)
+    assert subject == "Know Me staging: return failed"
+    assert "ResumeFailed: No task starts." in text
+    assert "runs/run-1/report.html" in text
+
+
+def test_a_state_that_was_visited_often_is_one_entry_and_waiting_is_none() -> None:
+    def entered(second: int, name: str, kind: str = "Task") -> dict[str, Any]:
+        moment = NOW + timedelta(seconds=second)
+        return {
+            "type": f"{kind}StateEntered",
+            "timestamp": moment,
+            "stateEnteredEventDetails": {"name": name},
+        }
+
+    def left(second: int, name: str, kind: str = "Task") -> dict[str, Any]:
+        moment = NOW + timedelta(seconds=second)
+        return {"type": f"{kind}StateExited", "timestamp": moment, "stateExitedEventDetails": {"name": name}}
+
+    events = [
+        entered(0, "Look"),
+        left(1, "Look"),
+        entered(1, "Wait", "Wait"),
+        left(4, "Wait", "Wait"),
+        entered(4, "Look"),
+        left(5, "Look"),
+        entered(5, "Copy"),
+    ]
+    found = entries("migrate", events)
+    assert [(entry.state, entry.visits, entry.seconds) for entry in found] == [
+        ("Look", 2, 5.0),
+        ("Copy", 1, None),
+    ]
+
+
+def test_the_executions_of_a_run_are_those_of_the_contract() -> None:
+    assert executions_of("r", "provision") == [("provision", "r")]
+    assert {name for _, name in executions_of("r", "migrate")} == {
+        "r",
+        "r-provision-candidate",
+        "r-move-database",
+        "r-provision-cutover",
+        "r-return",
+        "r-provision-return",
+    }
