@@ -1,8 +1,9 @@
 """Application Auto Scaling: scalable targets that hold their service between minimum and maximum.
 
-True: a target that is registered or changed moves the ECS service's desired count into its bounds, unless scaling is
-suspended, as AWS does; SuspendedState, role and tags are kept and reported. Not true: policies and scheduled actions
-are stored and never evaluated, because there are no metrics behind them; resuming therefore scales nothing by itself.
+True: a target that is registered or changed moves the ECS service's desired count into its bounds, unless
+scaling is suspended, as AWS does; SuspendedState, role and tags are kept and reported. Not true: policies
+and scheduled actions are stored and never evaluated, because there are no metrics behind them; resuming
+therefore scales nothing by itself.
 """
 
 import json
@@ -16,7 +17,10 @@ from moto.core.responses import ActionResult, EmptyResult
 from localaws.runtime import Runtime
 
 SUSPENSIONS = ("DynamicScalingInSuspended", "DynamicScalingOutSuspended", "ScheduledScalingSuspended")
-LINKED_ROLE = "aws-service-role/ecs.application-autoscaling.amazonaws.com/AWSServiceRoleForApplicationAutoScaling_ECSService"
+LINKED_ROLE = (
+    "aws-service-role/ecs.application-autoscaling.amazonaws.com/"
+    "AWSServiceRoleForApplicationAutoScaling_ECSService"
+)
 
 
 def install(runtime: Runtime) -> None:

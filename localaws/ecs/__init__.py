@@ -1,16 +1,19 @@
 """ECS: tasks are local processes, services keep them running.
 
-True: a task is one process group per container with only the environment that ECS would give it (secrets and parameters
-read with the execution role, credentials of the task role through the credentials endpoint, metadata endpoint), an
-address of its own, exit codes, SIGTERM then SIGKILL, awslogs, container and load balancer health checks. Services keep
-their desired count, replace what dies (backing off), deploy within minimum and maximum percent, break the circuit and
-roll back. Counts, deployments, rollout states, service events and EventBridge events report what happened.
+True: a task is one process group per container with only the environment that ECS would give it (secrets
+and parameters read with the execution role, credentials of the task role through the credentials endpoint,
+metadata endpoint), an address of its own, exit codes, SIGTERM then SIGKILL, awslogs, container and load
+balancer health checks. Services keep their desired count, replace what dies (backing off), deploy within
+minimum and maximum percent, break the circuit and roll back. Counts, deployments, rollout states, service
+events and EventBridge events report what happened.
 
-Not true: an image is a command of this machine (see `images`); CPU, memory, volumes, ulimits, security groups and
-dependsOn are stored and not enforced, and all launch types behave like Fargate. Every process listens where it wants: a
-container that binds to its own address (the metadata endpoint names it) is a good neighbour.
+Not true: an image is a command of this machine (see `images`); CPU, memory, volumes, ulimits, security
+groups and dependsOn are stored and not enforced, and all launch types behave like Fargate. Every process
+listens where it wants: a container that binds to its own address (the metadata endpoint names it) is a good
+neighbour.
 
-Refused by name: StartTask, task sets, ExecuteCommand, daemon scheduling, deployment controllers other than ECS.
+Refused by name: StartTask, task sets, ExecuteCommand, daemon scheduling, deployment controllers other than
+ECS.
 """
 
 import json
@@ -130,7 +133,7 @@ class Controller:
         return {"service": service.describe()}
 
     def update_service(self, backend: Any, request: Mapping[str, Any]) -> dict[str, Any]:
-        """UpdateService: scale at once; a new definition, network or forceNewDeployment begins a deployment."""
+        """UpdateService: scale at once; a new definition, network or force begins a deployment."""
         service = self._service(backend, request)
         if service.status != "ACTIVE":
             raise ServiceNotActiveError()
@@ -197,7 +200,8 @@ class Controller:
         for override in (request.get("overrides") or {}).get("containerOverrides") or []:
             if override.get("name") not in known:
                 raise InvalidParameterException(
-                    f"Override for container named {override.get('name')} is not a container in the TaskDefinition."
+                    f"Override for container named {override.get('name')} is not a container in the"
+                    " TaskDefinition."
                 )
         tasks = [
             self._task(backend, cluster, definition, request) for _ in range(int(request.get("count") or 1))
@@ -357,7 +361,8 @@ class Controller:
                 )
             if not elbv2.attached(each["targetGroupArn"]):
                 raise InvalidParameterException(
-                    f"The target group with targetGroupArn {each['targetGroupArn']} does not have an associated"
+                    f"The target group with targetGroupArn {each['targetGroupArn']} does not have an"
+                    " associated"
                     " load balancer."
                 )
         return elbv2.Targets([(each["targetGroupArn"], int(each["containerPort"])) for each in wanted])

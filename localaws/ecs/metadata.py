@@ -1,7 +1,8 @@
 """The task metadata endpoint (version 4) and the credentials endpoint of task roles.
 
-True: every container has its own address to ask, with its network address, names and status. Not true: no statistics.
-On AWS the endpoint is 169.254.170.2; here it is on loopback, which the SDKs accept for credentials too.
+True: every container has its own address to ask, with its network address, names and status. Not true: no
+statistics. On AWS the endpoint is 169.254.170.2; here it is on loopback, which the SDKs accept for
+credentials too.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A service and its deployments: what the ECS scheduler keeps running.
 
-`reconcile` is the scheduler: called a few times a second, it compares what should run with what runs and starts or
-stops tasks, within minimumHealthyPercent and maximumPercent, backing off when tasks keep failing.
+`reconcile` is the scheduler: called a few times a second, it compares what should run with what runs and
+starts or stops tasks, within minimumHealthyPercent and maximumPercent, backing off when tasks keep failing.
 """
 
 import math
@@ -19,7 +19,8 @@ from localaws.ecs.task import LoadBalancing, Task
 BACKOFF_LIMIT_SECONDS = 60.0
 EVENT_LIMIT = 100
 KEPT = (
-    "loadBalancers", "serviceRegistries", "capacityProviderStrategy", "platformVersion", "networkConfiguration",
+    "loadBalancers", "serviceRegistries", "capacityProviderStrategy", "platformVersion",
+    "networkConfiguration",
     "healthCheckGracePeriodSeconds", "placementConstraints", "placementStrategy", "enableECSManagedTags",
     "enableExecuteCommand", "propagateTags", "availabilityZoneRebalancing", "serviceConnectConfiguration",
 )  # fmt: skip
@@ -212,7 +213,8 @@ class Service:
             if self.target_groups.state(task.address) == "unhealthy":
                 task.request_stop("ServiceSchedulerInitiated", "Task failed ELB health checks")
                 self.say(
-                    f"(port) is unhealthy in (target-group) due to (reason Health checks failed). (task {task.id})"
+                    f"(port) is unhealthy in (target-group) due to (reason Health checks failed)."
+                    f" (task {task.id})"
                 )
 
     def healthy(self, task: Task) -> bool:

@@ -169,7 +169,8 @@ class Task:
                     copier.create()
                 except ClientError as error:
                     raise StartError(
-                        "ResourceInitializationError: failed to validate logger args: create stream has been retried"
+                        "ResourceInitializationError: failed to validate logger args: create stream"
+                        " has been retried"
                         f" 1 times: failed to create Cloudwatch log stream: {_words(error)} : exit status 1"
                     ) from error
                 logs.append(copier)
@@ -188,7 +189,8 @@ class Task:
             raise StartError(container.reason) from error
 
     def _environment(self, container: Container, image: ContainerImage) -> dict[str, str]:
-        """Return the whole environment of a container: the image's, ECS's, the definition's, secrets, overrides."""
+        """Return the whole environment of a container: the image's, ECS's, the definition's, secrets,
+        overrides."""
         overrides = self.request.get("overrides") or {}
         role = overrides.get("taskRoleArn") or getattr(self.definition, "task_role_arn", None)
         token = self.metadata.register(self, container, role)
@@ -206,8 +208,10 @@ class Task:
                 given = self.runtime.role_environment(role, self.id)
             except Exception as error:
                 raise StartError(
-                    f"ECS was unable to assume the role '{role}' that was provided for this task. Please verify that"
-                    " the role being passed has the proper trust relationship and permissions and that your IAM user"
+                    f"ECS was unable to assume the role '{role}' that was provided for this task."
+                    " Please verify that"
+                    " the role being passed has the proper trust relationship and permissions and"
+                    " that your IAM user"
                     f" has permissions to pass this role. ({error})"
                 ) from error
             keys = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
@@ -229,7 +233,8 @@ class Task:
         )
         if not role:
             raise StartError(
-                "ResourceInitializationError: unable to pull secrets or registry auth: the task definition has no"
+                "ResourceInitializationError: unable to pull secrets or registry auth: the task"
+                " definition has no"
                 " execution role"
             )
         return {each["name"]: self._secret(each["valueFrom"], role) for each in wanted}
@@ -248,8 +253,10 @@ class Task:
             service = "secretsmanager" if ":secretsmanager:" in source else "ssm"
             kind = "asm" if service == "secretsmanager" else "ssm"
             raise StartError(
-                f"ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval"
-                f" failed: unable to retrieve secret from {kind}: service call has been retried 1 time(s): failed to"
+                f"ResourceInitializationError: unable to pull secrets or registry auth: execution"
+                " resource retrieval"
+                f" failed: unable to retrieve secret from {kind}: service call has been retried 1"
+                " time(s): failed to"
                 f" fetch secret {source} from {service}: {_words(error)}"
             ) from error
 
@@ -269,8 +276,10 @@ class Task:
         document = json.loads(value)
         if key not in document:
             raise StartError(
-                "ResourceInitializationError: unable to pull secrets or registry auth: execution resource retrieval"
-                f" failed: unable to retrieve secret from asm: retrieved secret from Secrets Manager did not contain"
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution"
+                " resource retrieval"
+                f" failed: unable to retrieve secret from asm: retrieved secret from Secrets Manager"
+                " did not contain"
                 f" json key {key}"
             )
         return str(document[key])

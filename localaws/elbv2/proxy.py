@@ -106,7 +106,9 @@ def rule_matches(conditions: list[Mapping[str, Any]], request: Request) -> bool:
 
 def _holds(condition: Mapping[str, Any], request: Request) -> bool:
     kind = condition["Field"]
-    settings = next((value for key, value in condition.items() if key.endswith("Config") and value), {})
+    settings: Mapping[str, Any] = next(
+        (value for key, value in condition.items() if key.endswith("Config") and value), {}
+    )
     values = settings.get("Values") or condition.get("Values") or []
     if kind == "path-pattern":
         return any(fnmatch.fnmatchcase(request.path, value) for value in values)
@@ -136,8 +138,8 @@ class Handler(BaseHTTPRequestHandler):
 
     def setup(self) -> None:
         """Give idle connections the load balancer's timeout."""
-        self.timeout = self.server.idle_timeout()
         super().setup()
+        self.connection.settimeout(self.server.idle_timeout())
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
         """Access logs go to S3 on AWS and nowhere here."""
@@ -198,7 +200,8 @@ class Handler(BaseHTTPRequestHandler):
         port = fill(settings.get("Port") or "#{port}")
         shown = "" if (protocol, port) in (("http", "80"), ("https", "443")) else f":{port}"
         query = fill(settings.get("Query", "#{query}") or "")
-        location = f"{protocol}://{fill(settings.get('Host') or '#{host}')}{shown}{fill(settings.get('Path') or '/#{path}')}"
+        host, path = fill(settings.get("Host") or "#{host}"), fill(settings.get("Path") or "/#{path}")
+        location = f"{protocol}://{host}{shown}{path}"
         self._say(
             301 if settings["StatusCode"] == "HTTP_301" else 302,
             Location=location + (f"?{query}" if query else ""),

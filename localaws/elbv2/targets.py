@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FIRST_CHECKS_SECONDS = 1.0
-"""A new target is checked at least this often until its first success, so that a start does not take minutes."""
+"""A new target is checked at least this often until its first success, so that a start does not take
+minutes."""
 
 
 @dataclass
@@ -90,7 +91,8 @@ class TargetGroups:
         self._background(f"elbv2/check/{address}:{port}", self._check_for_ever, arn, target)
 
     def deregister(self, arn: str, address: str, port: int) -> None:
-        """Take a target out: no new requests, and wait for those in flight, at most the deregistration delay."""
+        """Take a target out: no new requests, and wait for those in flight, at most the deregistration
+        delay."""
         with self._lock:
             target = self._targets.get(arn, {}).get((address, port))
         if target is None:
@@ -158,7 +160,7 @@ class TargetGroups:
 
 
 def judge(target: Target, group: Any, fault: tuple[str, str] | None) -> None:
-    """Change a target's state by the result of one check: the first success counts, later the thresholds do."""
+    """Change a target's state by one check: the first success counts, later the thresholds do."""
     if fault is None:
         target.successes, target.failures = target.successes + 1, 0
         if target.state == "initial" or target.successes >= int(group.healthy_threshold_count):

@@ -1,18 +1,19 @@
 """RDS for PostgreSQL: every DB instance is a PostgreSQL cluster of its own.
 
-True: versions are those installed on this machine; endpoint, TLS certificate (`verify-full` works), SCRAM passwords,
-the managed master secret and its rotation, the master user's limits, parameter groups (dynamic ones at once, static
-ones after a reboot, as PostgreSQL itself reports), rds.force_ssl, stop, start, reboot, delete, snapshots, copies,
-restores, pending modifications, deletion protection, events, log export to CloudWatch. A crashed server is restarted.
+True: versions are those installed on this machine; endpoint, TLS certificate (`verify-full` works), SCRAM
+passwords, the managed master secret and its rotation, the master user's limits, parameter groups (dynamic
+ones at once, static ones after a reboot, as PostgreSQL itself reports), rds.force_ssl, stop, start, reboot,
+delete, snapshots, copies, restores, pending modifications, deletion protection, events, log export to
+CloudWatch. A crashed server is restarted.
 
-Not true: instance class, allocated storage, encryption at rest, Multi-AZ, Performance Insights, monitoring and security
-groups are reported and change nothing. No automated backups (the retention period is reported) and no CloudWatch
-metrics. A maintenance window never comes: pending changes wait for ApplyImmediately. Event triggers, publications FOR
-ALL TABLES and BYPASSRLS are refused to the master user, which RDS's patched server allows. IAM authentication is
-reported but not possible.
+Not true: instance class, allocated storage, encryption at rest, Multi-AZ, Performance Insights, monitoring
+and security groups are reported and change nothing. No automated backups (the retention period is reported)
+and no CloudWatch metrics. A maintenance window never comes: pending changes wait for ApplyImmediately.
+Event triggers, publications FOR ALL TABLES and BYPASSRLS are refused to the master user, which RDS's
+patched server allows. IAM authentication is reported but not possible.
 
-Refused by name: clusters (Aurora, Multi-AZ), read replicas, point-in-time restore, blue/green deployments, proxies,
-exports, major version upgrades, engines other than postgres.
+Refused by name: clusters (Aurora, Multi-AZ), read replicas, point-in-time restore, blue/green deployments,
+proxies, exports, major version upgrades, engines other than postgres.
 """
 
 from typing import Any
@@ -146,7 +147,7 @@ def describe_pending_maintenance_actions(_response: RDSResponse) -> ActionResult
 
 
 def describe_certificates(response: RDSResponse) -> ActionResult:
-    """DescribeCertificates: the authorities an instance can name (one authority signs for all of them here)."""
+    """DescribeCertificates: the authorities that can be named (one signs for all of them here)."""
     wanted = response.params.get("CertificateIdentifier")
     return ActionResult(
         {

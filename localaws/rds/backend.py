@@ -1,6 +1,7 @@
 """RDS's control plane for engine `postgres`: requests change real clusters, and answers report them.
 
-Work that takes RDS minutes is done in a thread, so statuses go the same way (creating → available, …) in seconds.
+Work that takes RDS minutes is done in a thread, so statuses go the same way (creating → available, …) in
+seconds.
 """
 
 import random
@@ -43,7 +44,8 @@ DEFERRABLE = {
     "db_port_number": "Port",
     "new_db_instance_identifier": "DBInstanceIdentifier",
 }
-"""What ModifyDBInstance leaves for the maintenance window unless ApplyImmediately; shown in PendingModifiedValues."""
+"""What ModifyDBInstance leaves for the maintenance window unless ApplyImmediately; shown in
+PendingModifiedValues."""
 
 IMMEDIATE = (
     "auto_minor_version_upgrade",
@@ -83,7 +85,6 @@ class PostgreSQLBackend(RDSBackend):  # type: ignore[misc]
         super().__init__(region_name, account_id)
         self.directory = self.runtime.directory / "rds" / account_id / region_name
         self._administrator_password = new_password()
-        self._applied: dict[str, dict[str, str]] = {}
 
     # ------------------------------------------------------------------ creation
 
@@ -108,7 +109,8 @@ class PostgreSQLBackend(RDSBackend):  # type: ignore[misc]
             "master_username"
         ].startswith("pg_"):
             raise InvalidParameterValue(
-                f"MasterUsername {values['master_username']} cannot be used as it is a reserved word used by the engine"
+                f"MasterUsername {values['master_username']} cannot be used as it is a reserved word"
+                " used by the engine"
             )
         instance = self._new_instance(values)
         password = values.get("master_user_password")
@@ -122,7 +124,8 @@ class PostgreSQLBackend(RDSBackend):  # type: ignore[misc]
             raise DBInstanceAlreadyExists()
         if values.get("engine") != engine.ENGINE or values.get("db_cluster_identifier"):
             raise InvalidParameterValue(
-                f"Engine {values.get('engine')} is not implemented here: only DB instances of engine postgres are"
+                f"Engine {values.get('engine')} is not implemented here: only DB instances of engine"
+                " postgres are"
             )
         if values.get("db_instance_class") not in engine.CLASSES:
             raise InvalidParameterValue(f"Invalid DB Instance class: {values.get('db_instance_class')}")
@@ -132,8 +135,10 @@ class PostgreSQLBackend(RDSBackend):  # type: ignore[misc]
         group = instance.db_parameter_groups()[0]
         if group.family != f"postgres{installation.major}":
             raise InvalidParameterCombination(
-                f"The parameter group {group.name} with DBParameterGroupFamily {group.family} can't be used for this"
-                f" instance. Please use a parameter group with DBParameterGroupFamily postgres{installation.major}"
+                f"The parameter group {group.name} with DBParameterGroupFamily {group.family} can't"
+                " be used for this"
+                f" instance. Please use a parameter group with DBParameterGroupFamily"
+                f" postgres{installation.major}"
             )
         instance.cluster = self._cluster(instance, installation.directory)
         self.databases[name] = instance
@@ -197,7 +202,8 @@ class PostgreSQLBackend(RDSBackend):  # type: ignore[misc]
     def _later(
         self, instance: PostgreSQLInstance, work: Callable[[], object], after: str = "available"
     ) -> None:
-        """Do the work in a thread; then the instance has the status `after`, or `failed` when it did not work."""
+        """Do the work in a thread; then the instance has the status `after`, or `failed` when it did not
+        work."""
 
         def job() -> None:
             with instance.lock:
@@ -280,12 +286,9 @@ class PostgreSQLBackend(RDSBackend):  # type: ignore[misc]
                 )
         if values.get("allocated_storage", instance.allocated_storage) < instance.allocated_storage:
             raise InvalidParameterCombination("Requested storage can't be less than the current storage.")
-        if (
-            "db_parameter_group_name" in values
-            and values["db_parameter_group_name"] not in self.db_parameter_groups
-        ):
-            if not instance.is_default_parameter_group(values["db_parameter_group_name"]):
-                raise DBParameterGroupNotFoundError(values["db_parameter_group_name"])
+        group = values.get("db_parameter_group_name")
+        if group and group not in self.db_parameter_groups and not instance.is_default_parameter_group(group):
+            raise DBParameterGroupNotFoundError(group)
         if values.get("db_instance_class", instance.db_instance_class) not in engine.CLASSES:
             raise InvalidParameterValue(f"Invalid DB Instance class: {values['db_instance_class']}")
         if values.get("master_user_password") and instance.manage_master_user_password:

@@ -199,7 +199,8 @@ class Cluster:
             return
         self.run(
             "pg_basebackup", "--host", self.address, "--port", str(self.port), "--username", ADMINISTRATOR,
-            "--no-password", "--pgdata", destination, "--checkpoint", "fast", "--wal-method", "stream", "--no-sync",
+            "--no-password", "--pgdata", destination, "--checkpoint", "fast", "--wal-method",
+            "stream", "--no-sync",
             environment={"PGPASSWORD": self.password},
         )  # fmt: skip
 
@@ -248,9 +249,10 @@ class Cluster:
             check=False,
             **account_arguments(self.runtime.postgresql.user),
         )
+        printed: str = result.stdout
         if result.returncode:
             raise ClusterError(f"{program} failed: {(result.stderr or result.stdout).strip()[-2000:]}")
-        return result.stdout
+        return printed
 
     def _write(self, name: str, text: str) -> None:
         path = self.directory / name
@@ -307,7 +309,7 @@ GRANT rds_replication, rds_password TO rds_superuser WITH ADMIN OPTION;
 CREATE DATABASE rdsadmin;
 REVOKE ALL ON DATABASE rdsadmin FROM PUBLIC;
 """
-"""RDS User Guide, "Understanding the rds_superuser role". Statements run one by one, outside a transaction."""
+"""RDS User Guide, "Understanding the rds_superuser role". Run one by one, outside a transaction."""
 
 OPTIONAL_MEMBERSHIPS = (
     "pg_checkpoint",

@@ -1,4 +1,5 @@
-"""RDS's build of PostgreSQL: the installed server with RDS's list of extensions that the master user may create.
+"""RDS's build of PostgreSQL: the installed server with RDS's list of extensions that the master user may
+create.
 
 PostgreSQL lets only a superuser create an extension unless its control file says `trusted`. On RDS nobody is
 superuser, and the extensions of a published list can be created by any member of rds_superuser. PostgreSQL

@@ -1,7 +1,8 @@
 """Engine versions and instance classes: what DescribeDBEngineVersions and the orderable options answer.
 
 True: the versions are those whose server binaries are installed, so whatever is offered can be created. Not
-true: every class of `CLASSES` is offered; the class changes what is reported, not the memory or the processors.
+true: every class of `CLASSES` is offered; the class changes what is reported, not the memory or the
+processors.
 """
 
 from collections.abc import Iterable
@@ -91,7 +92,8 @@ def _describe_one(found: Installation, newer: Iterable[Installation]) -> dict[st
 def orderable(
     postgresql: PostgreSQL, version: str | None, instance_class: str | None, zones: list[str]
 ) -> list[dict[str, object]]:
-    """Return DescribeOrderableDBInstanceOptions' list: every class and storage type of every installed version."""
+    """Return DescribeOrderableDBInstanceOptions' list: every class and storage type of every installed
+    version."""
     return [
         {
             "Engine": ENGINE,

@@ -17,7 +17,7 @@ DEFAULT_MASTER = "postgres"
 
 
 class ManagedSecret(MasterUserSecret):  # type: ignore[misc]
-    """The secret that RDS manages: moto's is one constant for everybody; this one is random and can rotate."""
+    """The secret that RDS manages: random and able to rotate, where moto's is a constant."""
 
     def _generate_secret_string(self) -> str:
         return json.dumps(
@@ -88,7 +88,7 @@ class PostgreSQLInstance(DBInstance):  # type: ignore[misc]
         self.customer_owned_ip_enabled = False
         self.activity_stream_status = "stopped"
         self.backup_target = "region"
-        self.publicly_accessible = bool(self.publicly_accessible)
+        self.publicly_accessible: bool = bool(settings.get("publicly_accessible"))
 
     def default_performance_insights(self) -> None:
         """Fill in what RDS chooses when Performance Insights is on and the request does not say."""
