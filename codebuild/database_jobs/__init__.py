@@ -1,5 +1,8 @@
-"""The PostgreSQL work of a migration: one job per build, run inside the VPC by `codebuild/database-job.buildspec.yml`.
+"""The PostgreSQL work of a migration: one job per build.
 
-`command_line` parses a job's inputs and records its result; one module per job holds the work; the rest is what the
-jobs share. A job knows the two databases and the run folder, nothing of the runbook that started it.
+Run inside the VPC by `codebuild/database-job.buildspec.yml`.
+
+`command_line` parses a job's inputs and records its result; one module per job holds the work; the rest is
+what the jobs share. A job knows the two databases and the run folder, nothing of the runbook that started
+it.
 """

@@ -14,6 +14,12 @@ REMEDY = "Check CERTIFICATE_BUNDLE_URL and that the build may reach it."
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
 
 
+def read(url: str) -> str:
+    """Return what a URL answers; its scheme was checked with the inputs: https, http or file."""
+    with urllib.request.urlopen(url, timeout=20) as answer:  # noqa: S310
+        return str(answer.read().decode("ascii", "replace"))
+
+
 def fetch_bundle(url: str, path: Path, *, attempts: int = 5) -> Path:
     """Fetch the bundle into a file and check that it holds certificates.
 
@@ -30,7 +36,7 @@ def fetch_bundle(url: str, path: Path, *, attempts: int = 5) -> Path:
     )
     try:
         # The scheme was checked with the inputs: https, http or file.
-        text = retrying(lambda: urllib.request.urlopen(url, timeout=20).read().decode("ascii", "replace"))  # noqa: S310
+        text = retrying(lambda: read(url))
     except (OSError, ValueError) as error:
         raise JobError(
             "DatabaseJobFailed", f"The certificate bundle could not be fetched from {url}: {error}.", REMEDY

@@ -1,4 +1,7 @@
-"""PostgreSQL's client programs: found (or installed) as new as the newest server, run so that they die with the job."""
+"""PostgreSQL's client programs.
+
+Found (or installed) as new as the newest server, run so that they die with the job.
+"""
 
 import os
 import re
@@ -88,7 +91,8 @@ class ClientTools:
         if found is None:
             raise JobError(
                 "ClientToolsTooOld",
-                f"The build has no pg_dump, pg_restore and psql of version {major} or newer, and could not install them.",
+                f"The build has no pg_dump, pg_restore and psql of version {major} or newer, and could "
+                f"not install them.",
                 f"Use a build image that has the package postgresql{major} (or postgresql-client-{major}), "
                 "or let the build reach its package repository.",
             )

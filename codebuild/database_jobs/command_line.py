@@ -1,4 +1,7 @@
-"""The command line: one subcommand per job, inputs checked as a whole, the result recorded whatever happens."""
+"""The command line: one subcommand per job, inputs checked as a whole.
+
+The result recorded whatever happens.
+"""
 
 import argparse
 import json
@@ -20,7 +23,7 @@ from database_jobs import dump, fence, inspect_candidate, inspect_source, prepar
 from database_jobs.certificates import fetch_bundle
 from database_jobs.connections import Server
 from database_jobs.context import Figures, JobContext
-from database_jobs.errors import JobError, JobInterrupted
+from database_jobs.errors import JobError, JobInterruptedError
 from database_jobs.inputs import JobInputs, faults
 from database_jobs.progress import Progress, now, say
 from database_jobs.run_folder import RunFolder
@@ -30,7 +33,10 @@ SUCCEEDED, FAILED, USAGE = 0, 1, 2
 
 @dataclass(frozen=True)
 class Job:
-    """A job: what it does, which databases it needs, and the name of the error when the unexpected happens."""
+    """A job: what it does, which databases it needs.
+
+    And the name of the error when the unexpected happens.
+    """
 
     run: Callable[[JobContext], Figures]
     needs: tuple[str, ...]
@@ -63,8 +69,10 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m database_jobs",
         description="The PostgreSQL work of a migration, one job per call.",
-        epilog="Exit codes: 0 done, 1 failed (the cause is on standard error and in jobs/<job>.json of the run folder), "
-        "2 the options are wrong. Databases are JSON objects as in the environment's manifest; passwords come from "
+        epilog="Exit codes: 0 done, 1 failed (the cause is on standard error and in jobs/<job>.json of "
+        "the run folder), "
+        "2 the options are wrong. Databases are JSON objects as in the environment's manifest; "
+        "passwords come from "
         "Secrets Manager.",
     )
     jobs = top.add_subparsers(dest="job", required=True, metavar="<job>")
@@ -179,10 +187,6 @@ def perform(name: str, inputs: JobInputs, session: Any) -> int:
             f"Job {name} met an unexpected {type(failure).__name__}: {str(failure).strip()}.",
             "Read the build's log, put it right and start the run again.",
         )
-    finally:
-        # What is left to do takes a moment: a second signal does not stop it.
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
     seconds = round(time.monotonic() - started, 3)
     folder.write_json(f"jobs/{name}.json", result(name, inputs.run_id, started_at, seconds, error, figures))
     if error is not None:
@@ -231,4 +235,4 @@ def _interrupt(number: int, _: FrameType | None) -> None:
     # The job is being ended: one exception is enough, and ends every child on its way out.
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise JobInterrupted(signal.Signals(number).name)
+    raise JobInterruptedError(signal.Signals(number).name)

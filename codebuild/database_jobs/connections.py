@@ -1,4 +1,7 @@
-"""Connections to one generation of the database: TLS verified in full, passwords from Secrets Manager at use."""
+"""Connections to one generation of the database.
+
+TLS verified in full, passwords from Secrets Manager at use.
+"""
 
 import json
 import threading
@@ -90,8 +93,10 @@ class Server:
         except psycopg.OperationalError as error:
             raise JobError(
                 "DatabaseJobFailed",
-                f"No connection to {self.name} at {self.database.endpoint}:{self.database.port}: {str(error).strip()}.",
-                "Check that the instance is available, that its security group lets the build in, and that its "
+                f"No connection to {self.name} at {self.database.endpoint}:{self.database.port}: "
+                f"{str(error).strip()}.",
+                "Check that the instance is available, that its security group lets the build in, and "
+                "that its "
                 "certificate names this endpoint.",
             ) from error
         with self._lock:
@@ -122,7 +127,10 @@ class Server:
         connection.close()
 
     def cancel_all(self) -> None:
-        """Cancel what runs on every open connection, so that threads that wait for an answer come back at once."""
+        """Cancel what runs on every open connection.
+
+        So that threads that wait for an answer come back at once.
+        """
         with self._lock:
             connections = list(self._open)
         for connection in connections:
@@ -130,7 +138,9 @@ class Server:
                 connection.cancel_safe(timeout=5)
 
     def tool_environment(self, directory: Path, database_name: str | None = None) -> dict[str, str]:
-        """Return libpq's environment for pg_dump and its friends; the password lies in a file only we can read.
+        """Return libpq's environment for pg_dump and its friends.
+
+        The password lies in a file only we can read.
 
         The file is in `directory`, which the caller deletes.
         """

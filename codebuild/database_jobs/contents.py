@@ -1,9 +1,11 @@
-"""What a database holds, as numbers that two databases can be compared by: rows and hashes of tables, sequences, large objects.
+"""What a database holds, as numbers that two databases can be compared by: rows and hashes of tables.
 
-The hash of a table is the sum, over its rows, of two 64-bit hashes of the row's text. A sum does not depend on the order
-of rows, and counts equal rows as often as they are there (an exclusive-or would not). `hashtextextended` is what
-hash-partitioned tables are routed by, so PostgreSQL may not change it between versions: upgraded tables would be
-routed wrongly. The text of a row is made under fixed settings.
+Sequences, large objects.
+
+The hash of a table is the sum, over its rows, of two 64-bit hashes of the row's text. A sum does not depend
+on the order of rows, and counts equal rows as often as they are there (an exclusive-or would not).
+`hashtextextended` is what hash-partitioned tables are routed by, so PostgreSQL may not change it between
+versions: upgraded tables would be routed wrongly. The text of a row is made under fixed settings.
 """
 
 from collections.abc import Callable, Iterator
@@ -146,7 +148,10 @@ def _setting(text: str) -> sql.Composable:
 
 
 def tables_of(connection: Connection) -> list[Table]:
-    """Return the relations to compare, the largest first. Members of extensions count too: they may hold settings."""
+    """Return the relations to compare, the largest first. Members of extensions count too.
+
+    They may hold settings.
+    """
     return [
         Table(row[0], row[1], row[2], row[3])
         for row in rows(
@@ -164,7 +169,10 @@ def tables_of(connection: Connection) -> list[Table]:
 def chunks(
     connection: Connection, table: Table, blocks_per_chunk: int = BLOCKS_PER_CHUNK
 ) -> list[tuple[int, int | None]]:
-    """Return ranges of blocks `[from, to)` of a table; the last has no end. PostgreSQL 14 and newer read ranges only."""
+    """Return ranges of blocks `[from, to)` of a table.
+
+    The last has no end. PostgreSQL 14 and newer read ranges only.
+    """
     blocks = -(-table.bytes // BLOCK_BYTES)
     if major(connection) < 14 or blocks <= blocks_per_chunk:
         return [(0, None)]
@@ -179,7 +187,8 @@ def hash_chunk(connection: Connection, table: Table, start: int, end: int | None
     condition = sql.SQL(" WHERE ") + sql.SQL(" AND ").join(where) if where else sql.SQL("")
     row = connection.execute(
         sql.SQL(
-            "SELECT count(*), coalesce(sum(hashtextextended(line, 0)), 0), coalesce(sum(hashtextextended(line, 1)), 0)"
+            "SELECT count(*), coalesce(sum(hashtextextended(line, 0)), 0), "
+            "coalesce(sum(hashtextextended(line, 1)), 0)"
             ' FROM (SELECT ("row".*)::text COLLATE "C" AS line FROM ONLY {} AS "row"{} OFFSET 0) AS lines'
         ).format(sql.Identifier(table.schema, table.name), condition)
     ).fetchone()
@@ -195,7 +204,8 @@ def sequences_of(connection: Connection) -> dict[str, tuple[int, bool]]:
         connection,
         sql.SQL(
             "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1, 2"
+            " WHERE c.relkind = 'S' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER "
+            "BY 1, 2"
         ),
     ):
         row = rows(
@@ -216,7 +226,8 @@ def large_objects_after(connection: Connection, oid: int, limit: int) -> dict[in
             " (SELECT coalesce(string_agg(entry::text, ',' ORDER BY entry::text), '')"
             "  FROM unnest(coalesce(lomacl, acldefault('L', lomowner))) AS entry) AS grants,"
             " obj_description(oid, 'pg_largeobject') AS comment"
-            " FROM pg_largeobject_metadata WHERE oid > %(oid)s ORDER BY oid LIMIT %(limit)s OFFSET 0) AS object"
+            " FROM pg_largeobject_metadata WHERE oid > %(oid)s ORDER BY oid LIMIT %(limit)s OFFSET 0) "
+            "AS object"
         ),
         {"oid": oid, "limit": limit, "part": LARGE_OBJECT_PART},
     ):

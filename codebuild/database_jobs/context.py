@@ -67,7 +67,10 @@ class JobContext:
 
 @contextmanager
 def watching(look: Callable[[], None], *, seconds: float = 2.0) -> Iterator[None]:
-    """Call `look` every few seconds while the block runs; what goes wrong while looking is told once and ends it."""
+    """Call `look` every few seconds while the block runs.
+
+    What goes wrong while looking is told once and ends it.
+    """
     stop = Event()
 
     def watch() -> None:

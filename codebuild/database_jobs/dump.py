@@ -1,7 +1,7 @@
 """Job `dump`: `pg_dump` in directory format with parallel jobs, with what it leaves out, into the run folder.
 
-The dump is also the backup: `manifest.json` names each file with its checksum, `contents.list` is its table of contents,
-`cluster.json` holds roles, grants on the database and settings.
+The dump is also the backup: `manifest.json` names each file with its checksum, `contents.list` is its table
+of contents, `cluster.json` holds roles, grants on the database and settings.
 """
 
 import hashlib
@@ -29,7 +29,8 @@ FILES = f"{FOLDER}/files"
 TRANSFERS = 4
 FINISHED_ITEM = re.compile(r"finished item \d+ TABLE DATA (.+)$")
 
-# Bytes that a dump needs on disk per byte of database: text is larger than the pages, compression makes it smaller.
+# Bytes that a dump needs on disk per byte of database: text is larger than the pages, compression makes it
+# smaller.
 DISK_PER_DATABASE_BYTE = 0.6
 
 
@@ -164,7 +165,8 @@ def table_sizes(connection: Connection) -> list[tuple[str, int]]:
         for row in rows(
             connection,
             sql.SQL(
-                "SELECT c.relname, pg_table_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+                "SELECT c.relname, pg_table_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = "
+                "c.relnamespace"
                 " WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
             ),
         )
@@ -172,14 +174,17 @@ def table_sizes(connection: Connection) -> list[tuple[str, int]]:
 
 
 def copying_bytes(connection: Connection) -> int:
-    """Return the bytes that the COPY commands of our own sessions moved so far (PostgreSQL 14 and newer tell)."""
+    """Return the bytes that the COPY commands of our own sessions moved so far (PostgreSQL 14 and newer
+    tell).
+    """
     if major(connection) < 14:
         return 0
     return int(
         value(
             connection,
             sql.SQL(
-                "SELECT coalesce(sum(bytes_processed), 0) FROM pg_stat_progress_copy WHERE datname = current_database()"
+                "SELECT coalesce(sum(bytes_processed), 0) FROM pg_stat_progress_copy WHERE datname = "
+                "current_database()"
             ),
         )
     )

@@ -21,7 +21,7 @@ class JobError(Exception):
         self.remedy = remedy
 
 
-class JobInterrupted(JobError):
+class JobInterruptedError(JobError):
     """The build was stopped or ran out of time: it received a signal."""
 
     def __init__(self, signal_name: str) -> None:

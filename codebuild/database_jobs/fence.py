@@ -24,7 +24,10 @@ READ_ONLY = "default_transaction_read_only"
 
 
 class Fence(BaseModel):
-    """What `stop-writers` changed: the roles that could log in, and the database's own read-only setting (or none)."""
+    """What `stop-writers` changed.
+
+    The roles that could log in, and the database's own read-only setting (or none).
+    """
 
     instance_id: str
     database: str
@@ -58,7 +61,8 @@ def read_only_setting(connection: Connection, database: str) -> str | None:
     found: str | None = value(
         connection,
         sql.SQL(
-            "SELECT split_part(setting, '=', 2) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase,"
+            "SELECT split_part(setting, '=', 2) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = "
+            "s.setdatabase,"
             " unnest(s.setconfig) AS setting WHERE d.datname = %s AND s.setrole = 0"
             " AND setting LIKE 'default_transaction_read_only=%%'"
         ),
@@ -68,7 +72,10 @@ def read_only_setting(connection: Connection, database: str) -> str | None:
 
 
 def record(connection: Connection, context: JobContext) -> Fence:
-    """Write `fence.json` before anything is touched; a repeated job keeps the first record and adds new roles only."""
+    """Write `fence.json` before anything is touched.
+
+    A repeated job keeps the first record and adds new roles only.
+    """
     database = context.source.database
     before = recorded(context.folder)
     roles = login_roles(connection)
@@ -120,7 +127,8 @@ def stop_writers(context: JobContext) -> Figures:
         raise JobError(
             "QuiesceTimedOut",
             f"Prepared transactions are left in {database}: {', '.join(prepared[:20])}.",
-            f"Decide each with COMMIT PREPARED '{prepared[0]}' or ROLLBACK PREPARED '{prepared[0]}', then start again.",
+            f"Decide each with COMMIT PREPARED '{prepared[0]}' or ROLLBACK PREPARED '{prepared[0]}', "
+            f"then start again.",
         )
     with context.source.connect() as connection:
         position = value(connection, sql.SQL("SELECT pg_current_wal_lsn()::text"))
@@ -129,7 +137,8 @@ def stop_writers(context: JobContext) -> Figures:
             for row in rows(
                 connection,
                 sql.SQL(
-                    "SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences ORDER BY 1"
+                    "SELECT format('%I.%I', schemaname, sequencename), last_value FROM pg_sequences "
+                    "ORDER BY 1"
                 ),
             )
         }
@@ -143,7 +152,10 @@ def stop_writers(context: JobContext) -> Figures:
 
 
 def sessions(connection: Connection, database: str) -> list[tuple[int, str, str, str]]:
-    """Return the client sessions of the database (pid, role, application, state), without our own and RDS's."""
+    """Return the client sessions of the database (pid, role, application, state).
+
+    Without our own and RDS's.
+    """
     return [
         (row[0], row[1], row[2], row[3])
         for row in rows(
@@ -177,7 +189,7 @@ def end_sessions(
     deadline = clock() + context.inputs.grace_seconds
     while (left := sessions(connection, database)) and clock() < deadline:
         who = Counter(f"{role} ({application}, {state})" for _, role, application, state in left)
-        names = ", ".join(f"{count} × {name}" for name, count in who.most_common(5))
+        names = ", ".join(f"{count} of {name}" for name, count in who.most_common(5))
         say(f"{len(left)} sessions left, {max(0, round(deadline - clock()))} s of grace: {names}")
         sleep(min(SECONDS_BETWEEN_LOOKS, max(0.05, deadline - clock())))
     ended: set[int] = set()

@@ -1,6 +1,7 @@
 """Job `inspect-candidate`: can this new server take that old database?
 
-What the new server allows its master user is tried (in a transaction that is rolled back) rather than guessed.
+What the new server allows its master user is tried (in a transaction that is rolled back) rather than
+guessed.
 """
 
 from collections.abc import Callable
@@ -76,14 +77,18 @@ def version(source: Connection, candidate: Connection, database: Database) -> li
 
 
 def extensions(source: Connection, candidate: Connection, database: Database) -> list[Finding]:
-    """Every extension is available, at the version of the source or newer, and its master user may make it."""
+    """Every extension is available, at the version of the source or newer.
+
+    And its master user may make it.
+    """
     available = {
         row[0]: row[1:]
         for row in rows(
             candidate,
             sql.SQL(
                 "SELECT a.name, a.default_version, bool_or(v.trusted) FROM pg_available_extensions a"
-                " JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = a.default_version GROUP BY 1, 2"
+                " JOIN pg_available_extension_versions v ON v.name = a.name AND v.version = "
+                "a.default_version GROUP BY 1, 2"
             ),
         )
     }
@@ -129,8 +134,10 @@ def collation(source: Connection, candidate: Connection, database: Database) -> 
     known = value(
         candidate,
         sql.SQL(
-            "SELECT true FROM pg_collation WHERE lower(replace(collcollate, '-', '')) = lower(replace(%s, '-', ''))"
-            " UNION SELECT true FROM pg_database WHERE lower(replace(datcollate, '-', '')) = lower(replace(%s, '-', ''))"
+            "SELECT true FROM pg_collation WHERE lower(replace(collcollate, '-', '')) = "
+            "lower(replace(%s, '-', ''))"
+            " UNION SELECT true FROM pg_database WHERE lower(replace(datcollate, '-', '')) = "
+            "lower(replace(%s, '-', ''))"
         ),
         [description.collate, description.collate],
     )
@@ -164,17 +171,22 @@ def empty(candidate: Connection, database: Database, *, mine: bool) -> list[Find
 
 def parameters(source: Connection, candidate: Connection, database: Database) -> list[Finding]:
     """Name parameters that clients would notice."""
-    query = sql.SQL("SELECT name, coalesce(reset_val, setting) FROM pg_settings WHERE name = ANY(%s)")
-    old, new = (dict(rows(side, query, [list(PARAMETERS)])) for side in (source, candidate))
+    # What a database or a role sets for itself moves with it.
+    query = sql.SQL(
+        "SELECT name, reset_val FROM pg_settings WHERE name = ANY(%s)"
+        " AND source NOT IN ('database', 'user', 'database user')"
+    )
+    old: dict[str, str] = dict(rows(source, query, [list(PARAMETERS)]))
+    new: dict[str, str] = dict(rows(candidate, query, [list(PARAMETERS)]))
     found = [
         warning(
             "parameters",
             name,
-            f"{name} is {old.get(name)} on the source and {new.get(name)} on the candidate.",
+            f"{name} is {old[name]} on the source and {new.get(name)} on the candidate.",
             f"Set {name} in the parameter group when it matters that {why}.",
         )
         for name, why in PARAMETERS.items()
-        if old.get(name) != new.get(name)
+        if name in old and old[name] != new.get(name)
     ]
     return found or [
         passed("parameters", database.instance_id, "Parameters that clients notice are the same.")
@@ -185,7 +197,7 @@ def room(source: Connection, _: Connection, database: Database) -> list[Finding]
     """The candidate's storage holds the database, its indexes and the log of the restore."""
     held = int(value(source, sql.SQL("SELECT pg_database_size(current_database())")))
     if database.allocated_storage is None:
-        text = f"The database holds {readable(held, 'bytes')}; the candidate's storage is not named in the inputs."
+        text = f"The database holds {readable(held, 'bytes')}; nobody said how much the candidate can hold."
         return [skipped("room", database.instance_id, text)]
     storage = database.allocated_storage * GIBIBYTE
     text = f"The database holds {readable(held, 'bytes')}, the candidate has {readable(storage, 'bytes')}."
@@ -243,7 +255,8 @@ def roles(source: Connection, candidate: Connection, database: Database) -> list
         for row in rows(
             candidate,
             sql.SQL(
-                "SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^(pg_|rds)' AND rolname <> ALL(%s)"
+                "SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^(pg_|rds)' AND "
+                "rolname <> ALL(%s)"
             ),
             [[candidate.info.user, database.application_role]],
         )
@@ -265,10 +278,12 @@ def event_triggers(source: Connection, candidate: Connection, database: Database
     try:
         with candidate.transaction(force_rollback=True):
             candidate.execute(
-                "CREATE FUNCTION pg_temp.know_me_probe() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'"
+                "CREATE FUNCTION pg_temp.know_me_probe() RETURNS event_trigger LANGUAGE plpgsql AS "
+                "'BEGIN END'"
             )
             candidate.execute(
-                "CREATE EVENT TRIGGER know_me_probe ON ddl_command_end EXECUTE FUNCTION pg_temp.know_me_probe()"
+                "CREATE EVENT TRIGGER know_me_probe ON ddl_command_end EXECUTE FUNCTION "
+                "pg_temp.know_me_probe()"
             )
     except psycopg.errors.InsufficientPrivilege as error:
         return [

@@ -1,7 +1,7 @@
 """Job `inspect`: what in the old database would make a migration fail, or surprise somebody after it.
 
-Each check is a small function; a finding that is not "passed" carries the SQL (or the setting) that puts it right.
-Nothing is changed.
+Each check is a small function; a finding that is not "passed" carries the SQL (or the setting) that puts it
+right. Nothing is changed.
 """
 
 import shutil
@@ -25,7 +25,6 @@ from database_jobs.roles import describe
 OLDEST_MAJOR = 12
 LONG_TRANSACTION_SECONDS = 300
 MARGIN = 1.2
-USER_SCHEMA = "n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
 MANY = 10
 
 
@@ -43,7 +42,10 @@ Check = Callable[[Inspection], list[Finding]]
 
 
 def run(context: JobContext) -> Figures:
-    """Run every check and write `findings/source.json`; failed findings do not fail the job: the preflight decides."""
+    """Run every check and write `findings/source.json`.
+
+    Failed findings do not fail the job: the preflight decides.
+    """
     database = context.source.database
     with context.source.connect() as connection:
         inspection = Inspection(
@@ -84,13 +86,16 @@ def listed(names: list[str]) -> str:
 
 def names_of(inspection: Inspection, query: str) -> list[str]:
     """Return the first column of a constant query."""
-    return [str(row[0]) for row in rows(inspection.connection, sql.SQL(query))]  # type: ignore[arg-type]
+    return [str(row[0]) for row in rows(inspection.connection, sql.SQL(query))]
 
 
 def none_of(
     check: str, query: str, ok: str, message: str, remedy: str, *, worst: Callable[..., Finding] = failed
 ) -> Check:
-    """Return a check that wants a query to name nothing; `{names}` and `{first}` are filled into message and remedy."""
+    """Return a check that wants a query to name nothing.
+
+    `{names}` and `{first}` are filled into message and remedy.
+    """
 
     def look(inspection: Inspection) -> list[Finding]:
         found = names_of(inspection, query)
@@ -116,7 +121,8 @@ def version(inspection: Inspection) -> list[Finding]:
                 "version",
                 inspection.database,
                 f"PostgreSQL {number} is older than {OLDEST_MAJOR}.",
-                f"Upgrade the instance to {OLDEST_MAJOR} or newer first (aws rds modify-db-instance --engine-version).",
+                f"Upgrade the instance to {OLDEST_MAJOR} or newer first (aws rds modify-db-instance "
+                f"--engine-version).",
             )
         ]
     return [passed("version", inspection.database, f"The server is PostgreSQL {number}.")]
@@ -168,7 +174,8 @@ def roles(inspection: Inspection) -> list[Finding]:
             warning(
                 "roles",
                 listed(special),
-                f"Roles with REPLICATION or BYPASSRLS: {listed(special)}. A master user may not be able to give these.",
+                f"Roles with REPLICATION or BYPASSRLS: {listed(special)}. A master user may not be able "
+                f"to give these.",
                 f"ALTER ROLE {special[0]} NOREPLICATION NOBYPASSRLS; and use rds_replication on RDS.",
             )
         )
@@ -178,9 +185,11 @@ def roles(inspection: Inspection) -> list[Finding]:
             warning(
                 "roles",
                 listed(login),
-                f"Besides the application role these may log in: {listed(login)}. Passwords do not travel: they are made "
+                f"Besides the application role these may log in: {listed(login)}. Passwords do not "
+                f"travel: they are made "
                 "without login on the candidate.",
-                f"After the migration: ALTER ROLE {login[0]} LOGIN PASSWORD …; store the password in Secrets Manager.",
+                f"After the migration: ALTER ROLE {login[0]} LOGIN PASSWORD …; store the password in "
+                f"Secrets Manager.",
             )
         )
     if not any(role.name == inspection.application_role for role in description.roles):
@@ -189,7 +198,8 @@ def roles(inspection: Inspection) -> list[Finding]:
                 "roles",
                 inspection.application_role,
                 f"The application role {inspection.application_role} does not exist.",
-                "Run the job prepare-role on this generation, or put the right application_role into the manifest.",
+                "Run the job prepare-role on this generation, or put the right application_role into "
+                "the manifest.",
             )
         )
     return found or [
@@ -208,7 +218,8 @@ def fence(inspection: Inspection) -> list[Finding]:
         inspection.connection,
         sql.SQL(
             "SELECT true FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase"
-            " WHERE d.datname = %s AND s.setrole = 0 AND 'default_transaction_read_only=on' = ANY(s.setconfig)"
+            " WHERE d.datname = %s AND s.setrole = 0 AND 'default_transaction_read_only=on' = "
+            "ANY(s.setconfig)"
         ),
         [inspection.database],
     )
@@ -217,7 +228,8 @@ def fence(inspection: Inspection) -> list[Finding]:
             failed(
                 "fence",
                 inspection.database,
-                f"The database is fenced ({'no login' if no_login else 'read-only'}): an earlier run was not returned.",
+                f"The database is fenced ({'no login' if no_login else 'read-only'}): an earlier run "
+                f"was not returned.",
                 "Start the state machine `return` with the run id of that run.",
             )
         ]
@@ -227,8 +239,10 @@ def fence(inspection: Inspection) -> list[Finding]:
 def owners(inspection: Inspection) -> list[Finding]:
     """The master user can read what others own, or can make itself able to."""
     query = (
-        "SELECT DISTINCT pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE {USER_SCHEMA} AND c.relkind IN ('r','p','v','m','S','f')"
+        "SELECT DISTINCT pg_get_userbyid(c.relowner) FROM pg_class c JOIN pg_namespace n ON n.oid = "
+        "c.relnamespace"
+        " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' AND c.relkind IN "
+        "('r','p','v','m','S','f')"
         " AND NOT pg_has_role(current_user, c.relowner, 'USAGE')"
         " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1"
     )
@@ -270,7 +284,8 @@ def collation_version(inspection: Inspection) -> list[Finding]:
         row = rows(
             inspection.connection,
             sql.SQL(
-                "SELECT datcollversion, pg_database_collation_actual_version(oid) FROM pg_database WHERE datname = %s"
+                "SELECT datcollversion, pg_database_collation_actual_version(oid) FROM pg_database "
+                "WHERE datname = %s"
             ),
             [inspection.database],
         )[0]
@@ -279,7 +294,8 @@ def collation_version(inspection: Inspection) -> list[Finding]:
                 warning(
                     "collation",
                     inspection.database,
-                    f"The collation's version changed from {row[0]} to {row[1]}: text indexes may be wrong on the source "
+                    f"The collation's version changed from {row[0]} to {row[1]}: text indexes may be "
+                    f"wrong on the source "
                     "(the restore builds them anew).",
                     f"REINDEX DATABASE {inspection.database}; ALTER DATABASE {inspection.database} "
                     "REFRESH COLLATION VERSION;",
@@ -310,8 +326,10 @@ def row_security(inspection: Inspection) -> list[Finding]:
     )
     forced = names_of(
         inspection,
-        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE c.relrowsecurity AND c.relforcerowsecurity AND {USER_SCHEMA} ORDER BY 1",
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = "
+        "c.relnamespace"
+        " WHERE c.relrowsecurity AND c.relforcerowsecurity AND n.nspname !~ '^pg_' AND n.nspname <> "
+        "'information_schema' ORDER BY 1",
     )
     if forced and not bypass:
         return [
@@ -330,8 +348,10 @@ def sessions(inspection: Inspection) -> list[Finding]:
     """Name who is connected: they are ended by the migration."""
     found = names_of(
         inspection,
-        "SELECT coalesce(usename, '?') || ' × ' || count(*) FROM pg_stat_activity WHERE datname = current_database()"
-        " AND pid <> pg_backend_pid() AND backend_type = 'client backend' GROUP BY usename ORDER BY count(*) DESC",
+        "SELECT count(*) || ' of ' || coalesce(usename, '?') FROM pg_stat_activity WHERE datname = "
+        "current_database()"
+        " AND pid <> pg_backend_pid() AND backend_type = 'client backend' GROUP BY usename ORDER BY "
+        "count(*) DESC",
     )
     return [passed("sessions", inspection.database, f"Sessions: {listed(found) or 'none'}.")]
 
@@ -357,10 +377,12 @@ CHECKS: dict[str, Check] = {
     ),
     "replication slots": none_of(
         "replication slots",
-        "SELECT quote_literal(slot_name) FROM pg_replication_slots WHERE database = current_database() ORDER BY 1",
+        "SELECT quote_literal(slot_name) FROM pg_replication_slots WHERE database = current_database() "
+        "ORDER BY 1",
         "No logical replication slot.",
         "Somebody reads changes from this database through logical slots: {names}. They do not move.",
-        "Stop the consumer, then SELECT pg_drop_replication_slot({first}); and set it up on the new database.",
+        "Stop the consumer, then SELECT pg_drop_replication_slot({first}); and set it up on the new "
+        "database.",
     ),
     "subscriptions": none_of(
         "subscriptions",
@@ -403,7 +425,8 @@ CHECKS: dict[str, Check] = {
     ),
     "tables without primary key": none_of(
         "tables without primary key",
-        f"SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE {USER_SCHEMA}"
+        "SELECT c.oid::regclass::text FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
+        "WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
         " AND c.relkind IN ('r', 'p') AND NOT c.relispartition"
         " AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisprimary)"
         " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e') ORDER BY 1",
@@ -431,7 +454,8 @@ CHECKS: dict[str, Check] = {
     ),
     "user mappings": none_of(
         "user mappings",
-        "SELECT format('%I on %I', usename, srvname) FROM pg_user_mappings WHERE umoptions IS NULL ORDER BY 1",
+        "SELECT format('%I on %I', usename, srvname) FROM pg_user_mappings WHERE umoptions IS NULL "
+        "ORDER BY 1",
         "Every user mapping can be read.",
         "The master user cannot read these user mappings, so a dump holds them empty: {names}.",
         "Note their options, DROP USER MAPPING, and create them on the new database.",
@@ -439,9 +463,11 @@ CHECKS: dict[str, Check] = {
     ),
     "tablespaces": none_of(
         "tablespaces",
-        "SELECT quote_ident(spcname) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', 'pg_global') ORDER BY 1",
+        "SELECT quote_ident(spcname) FROM pg_tablespace WHERE spcname NOT IN ('pg_default', "
+        "'pg_global') ORDER BY 1",
         "Only the default tablespaces.",
-        "Tablespaces: {names}. Everything is restored into the default one (on RDS they are one volume anyway).",
+        "Tablespaces: {names}. Everything is restored into the default one (on RDS they are one volume "
+        "anyway).",
         "Nothing to do.",
         worst=warning,
     ),

@@ -1,4 +1,7 @@
-"""Job `prepare-role`: the application role of a new generation, with a password that only Secrets Manager knows."""
+"""Job `prepare-role`: the application role of a new generation.
+
+With a password that only Secrets Manager knows.
+"""
 
 import hashlib
 import json
@@ -34,7 +37,8 @@ def run(context: JobContext) -> Figures:
         say(f"Role {database.application_role} {'created' if created else 'exists; it has a new password'}.")
         made = ensure_database(connection, database.database_name, database.application_role)
         say(
-            f"Database {database.database_name} {'created' if made else 'exists'}; owner {database.application_role}."
+            f"Database {database.database_name} {'created' if made else 'exists'}; owner "
+            f"{database.application_role}."
         )
     with server.connect() as connection:
         ensure_public_schema(connection, database.application_role)
@@ -44,7 +48,8 @@ def run(context: JobContext) -> Figures:
 def fresh_password(secrets: Any, database: Database, run_id: str) -> str:
     """Return this run's password for the role, storing the secret first; a repeated job finds the same one.
 
-    The version's id derives from the run, so that Secrets Manager makes one version per run however often it is asked.
+    The version's id derives from the run, so that Secrets Manager makes one version per run however often it
+    is asked.
     """
     arn = database.application_secret_arn
     token = hashlib.sha256(f"{run_id} {arn}".encode()).hexdigest()
@@ -103,8 +108,8 @@ def ensure_database(connection: Connection, name: str, role: str) -> bool:
 def ensure_public_schema(connection: Connection, role: str) -> None:
     """Let the role create tables in `public`.
 
-    Since PostgreSQL 15 the schema belongs to `pg_database_owner`, that is to the role already. Before, everybody may
-    create there unless somebody revoked it.
+    Since PostgreSQL 15 the schema belongs to `pg_database_owner`, that is to the role already. Before,
+    everybody may create there unless somebody revoked it.
     """
     if major(connection) < 15 and not value(
         connection, sql.SQL("SELECT has_schema_privilege(%s, 'public', 'CREATE')"), [role]

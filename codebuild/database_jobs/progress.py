@@ -37,7 +37,10 @@ def readable(amount: int, unit: Unit) -> str:
 
 
 class Progress:
-    """How far a job is: `jobs/<job>.progress.json` and a line, at most every two seconds. Safe to call from threads."""
+    """How far a job is: `jobs/<job>.progress.json` and a line.
+
+    At most every two seconds. Safe to call from threads.
+    """
 
     def __init__(self, job: str, folder: RunFolder, clock: Callable[[], float] = time.monotonic) -> None:
         self._job = job
@@ -92,5 +95,6 @@ class Progress:
         try:
             self._folder.write_json(f"jobs/{self._job}.progress.json", document)
         except (BotoCoreError, ClientError) as error:
-            # Progress is for people who watch: work that goes well is not given up because nobody could be told.
+            # Progress is for people who watch: work that goes well is not given up because nobody could be
+            # told.
             say(f"Progress could not be stored: {error}")

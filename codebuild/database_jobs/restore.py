@@ -3,12 +3,12 @@
 What such a user may not do in the order that pg_restore does it is done here, one step after the other:
 
 1. roles first, and the master user a member of each, so that it may give objects to them;
-2. the database is made anew with the encoding and collation of the source, which also makes a repeated job safe;
-3. schemas; owners get CREATE where they need it for the moment of the restore (`ALTER … OWNER TO` asks for it);
-4. tables, data, indexes, constraints …, in parallel;
-5. grants, acting for the roles that granted (`SET SESSION AUTHORIZATION` is for superusers, `SET ROLE` is for members);
-6. what needs the grants: materialised views, publications, event triggers;
-7. settings, grants and comment of the database, comments on extensions, ANALYZE.
+2. the database is made anew with the encoding and collation of the source, which also makes a repeated job
+safe; 3. schemas; owners get CREATE where they need it for the moment of the restore (`ALTER … OWNER TO` asks
+for it); 4. tables, data, indexes, constraints …, in parallel; 5. grants, acting for the roles that granted
+(`SET SESSION AUTHORIZATION` is for superusers, `SET ROLE` is for members); 6. what needs the grants:
+materialised views, publications, event triggers; 7. settings, grants and comment of the database, comments
+on extensions, ANALYZE.
 """
 
 import re
@@ -168,7 +168,8 @@ def guard(context: JobContext, manifest: dump.Manifest) -> None:
         required(
             not found,
             "RestoreFailed",
-            f"Database {database.database_name} on {database.instance_id} is not empty: {', '.join(found[:10])}.",
+            f"Database {database.database_name} on {database.instance_id} is not empty: "
+            f"{', '.join(found[:10])}.",
             "Restore into an empty generation, or drop what is there yourself.",
         )
     context.folder.write_json(
@@ -190,7 +191,8 @@ def user_objects(connection: Connection) -> list[str]:
                 " AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.objid = c.oid AND d.deptype = 'e')"
                 " AND c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f')"
                 " UNION ALL SELECT 'schema ' || quote_ident(nspname) FROM pg_namespace"
-                " WHERE nspname !~ '^(pg_|rds)' AND nspname NOT IN ('information_schema', 'public') ORDER BY 1"
+                " WHERE nspname !~ '^(pg_|rds)' AND nspname NOT IN ('information_schema', 'public') "
+                "ORDER BY 1"
             ),
         )
     ]
@@ -242,7 +244,8 @@ def recreate(
     except psycopg.Error as error:
         raise JobError(
             "RestoreFailed",
-            f"Database {name} cannot be made with encoding {description.encoding}, collation {description.collate}: "
+            f"Database {name} cannot be made with encoding {description.encoding}, collation "
+            f"{description.collate}: "
             f"{error.diag.message_primary or error}.",
             "Choose an engine version whose server knows this collation.",
         ) from error
@@ -337,7 +340,10 @@ def _create_privilege(connection: Connection, form: str, loan: Loan) -> None:
 def restore_grants(
     context: JobContext, tools: ClientTools, directory: Path, entries: list[str], environment: dict[str, str]
 ) -> None:
-    """Execute the dump's grants in one transaction, acting for other grantors as a member instead of a superuser."""
+    """Execute the dump's grants in one transaction.
+
+    Acting for other grantors as a member instead of a superuser.
+    """
     if not entries:
         return
     chosen, script = context.directory / "grants.list", context.directory / "grants.sql"
@@ -373,7 +379,8 @@ def comment_extensions(connection: Connection, description: ClusterDescription) 
         here = value(
             connection,
             sql.SQL(
-                "SELECT coalesce(obj_description(oid, 'pg_extension'), '') FROM pg_extension WHERE extname = %s"
+                "SELECT coalesce(obj_description(oid, 'pg_extension'), '') FROM pg_extension WHERE "
+                "extname = %s"
             ),
             [extension.name],
         )
@@ -396,7 +403,8 @@ def analyze(context: JobContext, connection: Connection) -> int:
         connection,
         sql.SQL(
             "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
-            " WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
+            " WHERE c.relkind IN ('r', 'p', 'm') AND n.nspname !~ '^pg_' AND n.nspname <> "
+            "'information_schema'"
             " ORDER BY pg_table_size(c.oid) DESC"
         ),
     )

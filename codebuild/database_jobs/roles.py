@@ -1,7 +1,9 @@
-"""Roles, memberships, settings and database properties: what pg_dump leaves out, read as one document and made again.
+"""Roles, memberships, settings and database properties: what pg_dump leaves out.
 
-Passwords are never read: a role that could log in gets a new one. The application role has its secret; others are made
-without login, and a person gives them a password.
+Read as one document and made again.
+
+Passwords are never read: a role that could log in gets a new one. The application role has its secret;
+others are made without login, and a person gives them a password.
 """
 
 import re
@@ -104,7 +106,8 @@ def describe(connection: Connection, database: str) -> ClusterDescription:
     roles = rows(
         connection,
         sql.SQL(
-            "SELECT rolname, rolcanlogin, rolinherit, rolcreatedb, rolcreaterole, rolreplication, rolbypassrls,"
+            "SELECT rolname, rolcanlogin, rolinherit, rolcreatedb, rolcreaterole, rolreplication, "
+            "rolbypassrls,"
             " rolconnlimit, to_char(rolvaliduntil AT TIME ZONE 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') || '+00',"
             " shobj_description(oid, 'pg_authid')"
             " FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^(pg_|rds)' ORDER BY rolname"
@@ -145,13 +148,15 @@ def describe(connection: Connection, database: str) -> ClusterDescription:
                 sql.SQL(
                     "SELECT DISTINCT n.nspname, o.rolname FROM ("
                     " SELECT relnamespace AS namespace, relowner AS owner FROM pg_class WHERE relkind <> 't'"
-                    " UNION SELECT pronamespace, proowner FROM pg_proc UNION SELECT typnamespace, typowner FROM pg_type"
+                    " UNION SELECT pronamespace, proowner FROM pg_proc UNION SELECT typnamespace, "
+                    "typowner FROM pg_type"
                     " UNION SELECT oprnamespace, oprowner FROM pg_operator"
                     " UNION SELECT collnamespace, collowner FROM pg_collation"
                     " UNION SELECT stxnamespace, stxowner FROM pg_statistic_ext"
                     " UNION SELECT cfgnamespace, cfgowner FROM pg_ts_config"
                     " UNION SELECT dictnamespace, dictowner FROM pg_ts_dict"
-                    ") object JOIN pg_namespace n ON n.oid = object.namespace JOIN pg_roles o ON o.oid = object.owner"
+                    ") object JOIN pg_namespace n ON n.oid = object.namespace JOIN pg_roles o ON o.oid "
+                    "= object.owner"
                     " WHERE n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'"
                     " AND NOT o.rolsuper AND o.rolname !~ '^(pg_|rds)'"
                     " ORDER BY 1, 2"
@@ -181,7 +186,8 @@ def _database(connection: Connection, database: str, version: int) -> dict[str, 
     row = rows(
         connection,
         sql.SQL(
-            "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, {}, {}, datconnlimit,"
+            "SELECT pg_get_userbyid(datdba), pg_encoding_to_char(encoding), datcollate, datctype, {}, "
+            "{}, datconnlimit,"
             " shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s"
         ).format(sql.SQL(provider), sql.SQL(locale)),
         [database],
@@ -189,7 +195,8 @@ def _database(connection: Connection, database: str, version: int) -> dict[str, 
     grants = rows(
         connection,
         sql.SQL(
-            "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END, pg_get_userbyid(a.grantor),"
+            "SELECT CASE WHEN a.grantee = 0 THEN NULL ELSE pg_get_userbyid(a.grantee) END, "
+            "pg_get_userbyid(a.grantor),"
             " a.privilege_type, a.is_grantable FROM pg_database d,"
             " aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) a"
             " WHERE d.datname = %s ORDER BY 1 NULLS FIRST, 3, 2"
@@ -242,8 +249,8 @@ def _memberships(connection: Connection, version: int, superusers: set[str]) -> 
 def join(connection: Connection, names: list[str]) -> list[str]:
     """Make the master user a member of roles, so that it may act for them; return those it joined now.
 
-    Ownership can only be given to a role that one can SET, and what a role owns can only be read with its privileges
-    (INHERIT). Before PostgreSQL 16 membership means both.
+    Ownership can only be given to a role that one can SET, and what a role owns can only be read with its
+    privileges (INHERIT). Before PostgreSQL 16 membership means both.
     """
     options = sql.SQL(" WITH INHERIT TRUE, SET TRUE" if major(connection) >= 16 else "")
     outside = [
@@ -251,8 +258,10 @@ def join(connection: Connection, names: list[str]) -> list[str]:
         for row in rows(
             connection,
             sql.SQL(
-                "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) AND rolname <> current_user AND NOT rolsuper"
-                " AND NOT (pg_has_role(current_user, oid, 'MEMBER') AND pg_has_role(current_user, oid, 'USAGE'))"
+                "SELECT rolname FROM pg_roles WHERE rolname = ANY(%s) AND rolname <> current_user AND "
+                "NOT rolsuper"
+                " AND NOT (pg_has_role(current_user, oid, 'MEMBER') AND pg_has_role(current_user, oid, "
+                "'USAGE'))"
                 " ORDER BY 1"
             ),
             [names],
@@ -264,7 +273,10 @@ def join(connection: Connection, names: list[str]) -> list[str]:
 
 
 def role_options(role: Role, *, login: bool) -> sql.Composed:
-    """Return the options of CREATE ROLE and ALTER ROLE; those that only few may give appear only when they are on."""
+    """Return the options of CREATE ROLE and ALTER ROLE.
+
+    Those that only few may give appear only when they are on.
+    """
     words = [sql.SQL("LOGIN" if login else "NOLOGIN")]
     for attribute in ("INHERIT", "CREATEDB", "CREATEROLE"):
         words.append(sql.SQL(("" if role.attributes[attribute] else "NO") + attribute))
@@ -366,7 +378,10 @@ def restore_database_properties(
 
 
 def setting_value(setting: Setting) -> sql.Composable:
-    """Return a setting's value as SQL. Lists (search_path …) are stored quoted, element by element, and go back so."""
+    """Return a setting's value as SQL. Lists (search_path …) are stored quoted, element by element.
+
+    And go back so.
+    """
     if setting.name.lower() in LISTS:
         elements = re.findall(r'"((?:[^"]|"")*)"|([^,\s]+)', setting.value)
         return (
@@ -377,7 +392,8 @@ def setting_value(setting: Setting) -> sql.Composable:
     return sql.Literal(setting.value)
 
 
-# Settings whose value is a list of names (GUC_LIST_QUOTE in PostgreSQL's source, as in pg_dump's variable_is_guc_list_quote).
+# Settings whose value is a list of names (GUC_LIST_QUOTE in PostgreSQL's source, as in pg_dump's
+# variable_is_guc_list_quote).
 LISTS = frozenset(
     {
         "local_preload_libraries",
@@ -417,7 +433,7 @@ def _restore_database_grants(
 
 def _attempt(
     connection: Connection,
-    statement: sql.Composable,
+    statement: sql.Composed,
     what: str,
     refused: list[str],
     acting_for: str | None = None,

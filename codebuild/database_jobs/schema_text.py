@@ -1,16 +1,21 @@
-"""The schema as pg_dump writes it, one entry per object, so that two databases can be compared and differences named."""
+"""The schema as pg_dump writes it, one entry per object.
+
+So that two databases can be compared and differences named.
+"""
 
 import re
 from dataclasses import dataclass
 
 HEADER = re.compile(
-    r"^--\n-- (?:Data for )?Name: (?P<name>.*?); Type: (?P<kind>[A-Z ]+?); Schema: (?P<schema>.*?); Owner: (?P<owner>.*?)"
+    r"^--\n-- (?:Data for )?Name: (?P<name>.*?); Type: (?P<kind>[A-Z ]+?); Schema: (?P<schema>.*?); "
+    r"Owner: (?P<owner>.*?)"
     r"(?:; Tablespace: .*)?\n--\n",
     re.MULTILINE,
 )
 # pg_dump's settings between entries and its guard against scripts in dumps; neither belongs to an object.
 NOISE = re.compile(
-    r"^(?:SET default_table(?:space|_access_method) = .*;|\\(?:un)?restrict .*|-- PostgreSQL database dump complete|--)$",
+    r"^(?:SET default_table(?:space|_access_method) = .*;|\\(?:un)?restrict .*|-- PostgreSQL database "
+    r"dump complete|--)$",
     re.MULTILINE,
 )
 UNORDERED = ("ACL", "DEFAULT ACL")
@@ -52,7 +57,10 @@ def objects(script: str) -> dict[tuple[str, str], SchemaObject]:
 
 
 def respelled(one: str, other: str) -> bool:
-    """Return whether two texts differ only in what server versions write differently: qualifiers, brackets, space."""
+    """Return whether two texts differ only in what server versions write differently.
+
+    Qualifiers, brackets, space.
+    """
     return _fingerprint(one) == _fingerprint(other)
 
 
@@ -62,7 +70,10 @@ def _fingerprint(text: str) -> str:
 
 @dataclass(frozen=True)
 class SchemaDifference:
-    """An object that is not the same on both sides; `only_respelled` when only the wording of the server differs."""
+    """An object that is not the same on both sides.
+
+    `only_respelled` when only the wording of the server differs.
+    """
 
     kind: str
     name: str

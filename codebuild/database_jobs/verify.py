@@ -1,8 +1,8 @@
 """Job `verify`: two databases hold the same, or the run does not cut over.
 
-Both sides are read in parallel, each from one exported snapshot: the schema as pg_dump writes it, rows and content of
-every table, sequences, large objects, roles, settings and extensions. What the candidate may have otherwise is told as a
-check with a warning; everything else that differs is a difference.
+Both sides are read in parallel, each from one exported snapshot: the schema as pg_dump writes it, rows and
+content of every table, sequences, large objects, roles, settings and extensions. What the candidate may have
+otherwise is told as a check with a warning; everything else that differs is a difference.
 """
 
 import time
@@ -14,7 +14,7 @@ from pydantic import BaseModel
 
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Server, major
-from database_jobs.contents import DatabaseContents, Snapshot, read
+from database_jobs.contents import DatabaseContents, Snapshot, read, tables_of
 from database_jobs.context import Figures, JobContext
 from database_jobs.dump import unfenced
 from database_jobs.errors import JobError
@@ -135,7 +135,8 @@ def run(context: JobContext) -> Figures:
 
 
 REMEDY = (
-    "Nothing was switched: the environment stays on the old database. verification.json in the run folder lists every "
+    "Nothing was switched: the environment stays on the old database. verification.json in the run "
+    "folder lists every "
     "difference; find out what wrote to either side, then start the run again."
 )
 
@@ -145,13 +146,12 @@ def cause_of(differences: list[Difference]) -> str:
     named = ", ".join(
         f"{difference.kind} {difference.name}" for difference in differences[:DIFFERENCES_IN_CAUSE]
     )
-    more = len(differences) - DIFFERENCES_IN_CAUSE
-    return f"Source and candidate differ in {len(differences)} places: {named}{f' and {more} more' if more > 0 else ''}."
+    hidden = len(differences) - DIFFERENCES_IN_CAUSE
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return f"Source and candidate differ in {len(differences)} places: {named}{more}."
 
 
 def _bytes(snapshot: Snapshot) -> int:
-    from database_jobs.contents import tables_of
-
     return sum(table.bytes for table in tables_of(snapshot.holder))
 
 
@@ -264,8 +264,8 @@ def table_differences(
 ) -> Iterator[Difference]:
     """Compare rows and hashes of every table.
 
-    A materialised view holds derived data: the restore computes it anew from tables that are compared themselves, so
-    one that was stale on the source may hold other rows. That is told, and does not fail.
+    A materialised view holds derived data: the restore computes it anew from tables that are compared
+    themselves, so one that was stale on the source may hold other rows. That is told, and does not fail.
     """
     for name in sorted(source.tables.keys() | candidate.tables.keys()):
         one, other = source.tables.get(name), candidate.tables.get(name)
@@ -275,7 +275,8 @@ def table_differences(
                     warning(
                         "table contents",
                         name,
-                        f"the materialised view was refreshed: {one.rows} rows on the source, {other.rows} on the candidate",
+                        f"the materialised view was refreshed: {one.rows} rows on the source, "
+                        f"{other.rows} on the candidate",
                         None,
                     )
                 )
@@ -299,7 +300,10 @@ def role_differences(
     application_role: str,
     checks: list[Finding],
 ) -> Iterator[Difference]:
-    """Compare roles and memberships. The master user is each instance's own; a role that only the candidate has is told."""
+    """Compare roles and memberships. The master user is each instance's own.
+
+    A role that only the candidate has is told.
+    """
     ours = {role.name: role for role in source.roles if role.name not in masters}
     theirs = {role.name: role for role in candidate.roles if role.name not in masters}
     for name, role in ours.items():

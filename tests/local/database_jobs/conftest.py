@@ -1,6 +1,7 @@
 """Two clusters, a run folder in S3 and secrets, for jobs that are run as the build runs them."""
 
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -14,17 +15,20 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from database_jobs.command_line import parse_inputs, parser, perform
 from tests.local.database_jobs.clusters import ADDRESS, MASTER, Authority, Cluster
 
 ROOT = Path(__file__).resolve().parents[3]
 BUCKET = "know-me-test-artifacts"
 APPLICATION_ROLE = "know_me"
 DATABASE = "know_me"
+TORTURE = Path(__file__).with_name("torture.sql")
 
 
 @pytest.fixture(scope="session")
 def aws() -> Iterator[dict[str, str]]:
     """Environment of a process that finds S3 and Secrets Manager (moto's: they need no more truth here)."""
+    logging.getLogger("werkzeug").setLevel(logging.WARNING)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -54,13 +58,13 @@ def cluster(name: str, authority: Authority) -> Iterator[Cluster]:
     server.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def blue(authority: Authority) -> Iterator[Cluster]:
     """The old server."""
     yield from cluster("blue", authority)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def green(authority: Authority) -> Iterator[Cluster]:
     """The new server."""
     yield from cluster("green", authority)
@@ -112,6 +116,11 @@ class Run:
         assert process.returncode == expect, output
         return output
 
+    def verify(self) -> int:
+        """Run the job `verify` in this process, which is quicker; return its exit code."""
+        inputs = parse_inputs(parser().parse_args(self.arguments("verify")[3:]))
+        return perform("verify", inputs, boto3.Session())
+
     def document(self, name: str) -> Any:
         """Return a document of the run folder."""
         body = boto3.client("s3").get_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}")["Body"]
@@ -127,7 +136,8 @@ def generation(name: str, cluster: Cluster, database: str) -> dict[str, Any]:
     secrets = boto3.client("secretsmanager")
     unique = uuid.uuid4().hex[:8]
     master = secrets.create_secret(
-        Name=f"rds-master-{unique}", SecretString=json.dumps({"username": MASTER, "password": cluster.password})
+        Name=f"rds-master-{unique}",
+        SecretString=json.dumps({"username": MASTER, "password": cluster.password}),
     )
     application = secrets.create_secret(Name=f"know-me/{unique}/database/{name}/application")
     return {
@@ -184,5 +194,27 @@ def load(cluster: Cluster, database: str, script: Path) -> None:
 
 @pytest.fixture
 def run(aws: dict[str, str], authority: Authority, blue: Cluster, green: Cluster) -> Run:
-    """A run from blue to green."""
+    """A run from blue to green; nothing is done yet."""
     return Run(aws, authority, generation("blue", blue, DATABASE), generation("green", green, DATABASE))
+
+
+@dataclass
+class Migrated:
+    """A finished run, its servers and what the jobs printed."""
+
+    run: Run
+    blue: Cluster
+    green: Cluster
+    output: str
+
+
+@pytest.fixture(scope="module")
+def migrated(aws: dict[str, str], authority: Authority, blue: Cluster, green: Cluster) -> Migrated:
+    """A database with one of everything, moved by the jobs in the order of the runbook; the source stays fenced."""
+    source, candidate = generation("blue", blue, DATABASE), generation("green", green, DATABASE)
+    output = [Run(aws, authority, {}, source).job("prepare-role")]
+    load(blue, DATABASE, TORTURE)
+    run = Run(aws, authority, source, candidate)
+    for job in ("inspect", "inspect-candidate", "prepare-role", "stop-writers", "dump", "restore", "verify"):
+        output.append(run.job(job, "--grace-seconds=0"))
+    return Migrated(run, blue, green, "\n".join(output))
