@@ -86,11 +86,20 @@ module "database" {
   log_retention_days    = var.log_retention_days
 }
 
+module "django_key" {
+  source = "./modules/generated-secret"
+
+  name          = "know-me/${var.environment}/api/django-secret-key"
+  description   = "Django's SECRET_KEY. A new value ends every session"
+  length        = 50
+  kms_key_arn   = aws_kms_key.environment.arn
+  recovery_days = var.secret_recovery_days
+}
+
 module "api" {
   source = "./modules/api"
 
   name                   = local.name
-  environment            = var.environment
   vpc_id                 = module.network.vpc_id
   public_subnet_ids      = module.network.public_subnet_ids
   application_subnet_ids = module.network.application_subnet_ids
@@ -119,10 +128,10 @@ module "api" {
   allowed_cidr_blocks = var.api_allowed_cidr_blocks
   access_logs_bucket  = var.api_access_logs_bucket
 
-  deletion_protection  = var.deletion_protection
-  secret_recovery_days = var.secret_recovery_days
-  log_retention_days   = var.log_retention_days
-  kms_key_arn          = aws_kms_key.environment.arn
+  django_key_secret_arn = module.django_key.arn
+  deletion_protection   = var.deletion_protection
+  log_retention_days    = var.log_retention_days
+  kms_key_arn           = aws_kms_key.environment.arn
 }
 
 module "database_jobs" {

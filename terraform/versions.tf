@@ -7,12 +7,6 @@ terraform {
       version = "~> 5.100"
     }
   }
-
-  # Bucket, key, region and workspace_key_prefix are given at init: -backend-config=…
-  backend "s3" {
-    encrypt      = true
-    use_lockfile = true
-  }
 }
 
 provider "aws" {

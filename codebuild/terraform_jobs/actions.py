@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -34,18 +35,22 @@ def plan(terraform: Terraform, settings: Settings, folder: RunFolder, ssm: Any) 
         file = scratch / "plan.tfplan"
         changed = terraform.plan(file, [own] if own.exists() else [])
 
-        document = terraform.show_json(file)
-        summary = summarise(document, terraform.state())
-        changes = count_changes(summary, empty=not changed)
+        with ThreadPoolExecutor() as pool:  # each loads the provider, which takes seconds
+            as_document = pool.submit(terraform.show_json, file)
+            as_text = pool.submit(terraform.show, file)
+            state = pool.submit(terraform.state)
+        document = as_document.result()
+        summary = summarise(document, state.result())
+        summary["changes"] = count_changes(summary, empty=not changed)
         text = scratch / "plan.txt"
-        text.write_text(terraform.show(file))
+        text.write_text(as_text.result())
 
         folder.put_json("plan/plan.json", document)
         folder.put("plan/plan.txt", text, "text/plain; charset=utf-8")
         folder.put_json("plan/summary.json", summary)
         folder.put("plan/plan.tfplan", file)
-    print(sentence(summary, changes), flush=True)  # noqa: T201 - the build's log
-    return _figures(summary, changes)
+    print(sentence(summary), flush=True)  # noqa: T201 - the build's log
+    return _figures(summary)
 
 
 def apply(terraform: Terraform, settings: Settings, folder: RunFolder) -> Figures:
@@ -55,15 +60,14 @@ def apply(terraform: Terraform, settings: Settings, folder: RunFolder) -> Figure
     """
     with _connected(terraform, settings) as scratch:
         file = scratch / "plan.tfplan"
-        if not folder.get("plan/plan.tfplan", file):
+        summary = folder.get_json("plan/summary.json")
+        if summary is None or not folder.get("plan/plan.tfplan", file):
             raise ProvisionFailed(
                 f"There is no plan to apply: {folder.url}/plan/plan.tfplan does not exist.",
                 "Start the provision state machine, which plans first.",
             )
-        summary = summarise(terraform.show_json(file), {})
         terraform.apply(file)
-        changes = count_changes(summary, empty=False)
-    return _figures(summary, changes)
+    return _figures(summary)
 
 
 def read_generations(ssm: Any, parameter: str) -> Mapping[str, Any]:
@@ -98,9 +102,9 @@ def read_generations(ssm: Any, parameter: str) -> Mapping[str, Any]:
     return document
 
 
-def _figures(summary: Mapping[str, Any], changes: int) -> Figures:
+def _figures(summary: Mapping[str, Any]) -> Figures:
     """Return what the job's result says about a plan: the numbers, not the addresses."""
-    return {"changes": changes} | {kind: summary[kind] for kind in dict.fromkeys(KINDS.values())}
+    return {name: summary[name] for name in ("changes", *dict.fromkeys(KINDS.values()))}
 
 
 @contextmanager

@@ -29,7 +29,8 @@ def parser() -> argparse.ArgumentParser:
         description="Terraform as the provision runbook runs it: make a plan, later apply exactly that plan.",
         epilog="plan and apply read ENVIRONMENT, STATE_BUCKET, GENERATIONS_PARAMETER, RUN_ID, RUN_FOLDER, "
         "BACKEND_CONFIG (JSON, optional) and AWS_REGION, and write jobs/terraform-<action>.json in the run "
-        "folder. Exit codes: 0 done, 1 failed (the cause is on standard error and in that file), 2 wrong usage.",
+        "folder. Exit codes: 0 done, 1 failed (the cause is on standard error and in that file), "
+        "2 wrong usage.",
     )
     top.add_argument(
         "--install-directory",

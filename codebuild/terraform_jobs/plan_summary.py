@@ -59,9 +59,9 @@ def count_changes(summary: Mapping[str, Any], *, empty: bool) -> int:
     return max(1, changes)
 
 
-def sentence(summary: Mapping[str, Any], changes: int) -> str:
+def sentence(summary: Mapping[str, Any]) -> str:
     """Return the plan in one line for the log."""
-    if not changes:
+    if not summary["changes"]:
         return "The plan is empty: the infrastructure is as described."
     figures = ", ".join(
         f"{summary[kind]} to {kind}" for kind in dict.fromkeys(KINDS.values()) if summary[kind]

@@ -39,6 +39,16 @@ class RunFolder:
             Bucket=self._bucket, Key=f"{self._prefix}/{name}", Body=body, ContentType="application/json"
         )
 
+    def get_json(self, name: str) -> Any | None:
+        """Return a JSON document; None when the folder has none of that name."""
+        try:
+            body = self._s3.get_object(Bucket=self._bucket, Key=f"{self._prefix}/{name}")["Body"].read()
+        except ClientError as error:
+            if error.response["Error"]["Code"] == "NoSuchKey":
+                return None
+            raise
+        return json.loads(body)
+
     def get(self, name: str, path: Path) -> bool:
         """Download a file; False when the folder has none of that name."""
         try:

@@ -22,26 +22,6 @@ resource "aws_cloudwatch_log_group" "this" {
   kms_key_id        = var.kms_key_arn
 }
 
-# The key of Django's signatures: made once, known to Secrets Manager only, never in Terraform's state.
-
-ephemeral "aws_secretsmanager_random_password" "django" {
-  password_length     = 50
-  exclude_punctuation = true
-}
-
-resource "aws_secretsmanager_secret" "django" {
-  name                    = "know-me/${var.environment}/api/django-secret-key"
-  description             = "Django's SECRET_KEY. A new value ends every session"
-  kms_key_id              = var.kms_key_arn
-  recovery_window_in_days = var.secret_recovery_days
-}
-
-resource "aws_secretsmanager_secret_version" "django" {
-  secret_id                = aws_secretsmanager_secret.django.id
-  secret_string_wo         = ephemeral.aws_secretsmanager_random_password.django.random_password
-  secret_string_wo_version = 1 # raise to rotate
-}
-
 resource "aws_ecs_task_definition" "this" {
   family                   = local.name
   requires_compatibilities = ["FARGATE"]
@@ -50,6 +30,7 @@ resource "aws_ecs_task_definition" "this" {
   memory                   = var.memory
   execution_role_arn       = aws_iam_role.execution.arn
   task_role_arn            = aws_iam_role.task.arn
+  skip_destroy             = true # a deployment that is rolled back needs the revision before
 
   container_definitions = jsonencode([{
     name      = local.container
@@ -75,7 +56,7 @@ resource "aws_ecs_task_definition" "this" {
     secrets = [
       { name = "DATABASE_PASSWORD", valueFrom = "${var.database.application_secret_arn}:password::" },
       { name = "DATABASE_USERNAME", valueFrom = "${var.database.application_secret_arn}:username::" },
-      { name = "DJANGO_SECRET_KEY", valueFrom = aws_secretsmanager_secret.django.arn },
+      { name = "DJANGO_SECRET_KEY", valueFrom = var.django_key_secret_arn },
     ]
 
     logConfiguration = {
@@ -131,7 +112,6 @@ resource "aws_ecs_service" "this" {
     aws_iam_role_policy.application_secret,
     aws_lb_listener.http,
     aws_lb_listener.https,
-    aws_secretsmanager_secret_version.django,
   ]
 }
 

@@ -57,7 +57,7 @@ resource "aws_iam_role_policy" "execution" {
           Sid      = "ReadDjangoKey"
           Effect   = "Allow"
           Action   = "secretsmanager:GetSecretValue"
-          Resource = aws_secretsmanager_secret.django.arn
+          Resource = var.django_key_secret_arn
         },
         {
           Sid       = "DecryptSecrets"

@@ -3,11 +3,6 @@ variable "name" {
   type        = string
 }
 
-variable "environment" {
-  description = "Name of the environment."
-  type        = string
-}
-
 variable "vpc_id" {
   description = "VPC of the API."
   type        = string
@@ -113,9 +108,9 @@ variable "deletion_protection" {
   type        = bool
 }
 
-variable "secret_recovery_days" {
-  description = "Days in which the deleted Django key can be restored."
-  type        = number
+variable "django_key_secret_arn" {
+  description = "Secret with Django's SECRET_KEY."
+  type        = string
 }
 
 variable "log_retention_days" {

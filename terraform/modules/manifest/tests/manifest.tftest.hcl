@@ -1,0 +1,40 @@
+mock_provider "aws" {
+  source = "../../tests/aws"
+}
+
+variables {
+  environment = "staging"
+  document = {
+    cluster          = { name = "know-me-staging", arn = "arn:cluster" }
+    services         = [{ name = "know-me-staging-api", cluster = "know-me-staging", container = "api", task_definition_family = "know-me-staging-api" }]
+    scalable_targets = [{ service_namespace = "ecs", resource_id = "service/know-me-staging/know-me-staging-api", scalable_dimension = "ecs:service:DesiredCount" }]
+    rules            = []
+    schedules        = []
+    pipelines        = []
+    database         = { active = "blue", generations = {} }
+    media            = { active = null, generations = {} }
+    builds           = { database_jobs = "know-me-staging-database-jobs" }
+    health_check_url = "http://example.com/status/"
+    alarm_arns       = []
+    topic_arns       = ["arn:topic"]
+  }
+}
+
+run "the_manifest_is_the_contracts_document" {
+  command = plan
+
+  assert {
+    condition     = aws_ssm_parameter.manifest.name == "/know-me/staging/manifest"
+    error_message = "The runbooks look for it there."
+  }
+
+  assert {
+    condition = jsondecode(aws_ssm_parameter.manifest.insecure_value) == merge({
+      version     = 1
+      environment = "staging"
+      region      = "us-east-1"
+      account_id  = "123456789012"
+    }, jsondecode(jsonencode(var.document)))
+    error_message = "The manifest must hold the document and where it belongs, and nothing else."
+  }
+}

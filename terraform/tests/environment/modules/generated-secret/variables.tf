@@ -1,0 +1,1 @@
+../../../../modules/generated-secret/variables.tf
