@@ -413,7 +413,8 @@ def main(arguments: list[str] | None = None, console: Console | None = None) -> 
     if options.dump:
         options.dump = options.dump.resolve()
     os.chdir(PROJECT)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     demo = Demo(options, console)
     try:
         proof = demo.run()
