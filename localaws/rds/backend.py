@@ -6,6 +6,7 @@ seconds.
 
 import random
 import shutil
+import stat
 import string
 import time
 from collections.abc import Callable, Iterable
@@ -163,6 +164,14 @@ class PostgreSQLBackend(RDSBackend):  # type: ignore[misc]
         self.directory.mkdir(parents=True, exist_ok=True)
         if user := self.runtime.postgresql.user:
             shutil.chown(self.directory, user)
+            closed = [each for each in self.directory.parents if not each.stat().st_mode & stat.S_IXOTH]
+            if closed:
+                raise RDSClientError(
+                    "StorageNotAccessible",
+                    f"PostgreSQL runs as {user}, who cannot enter {closed[-1]}: chmod o+x it, or"
+                    " start the local AWS"
+                    " with another --directory",
+                )
 
     def _create(self, instance: PostgreSQLInstance, password: str | None) -> None:
         cluster = instance.cluster
