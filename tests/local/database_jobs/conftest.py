@@ -13,9 +13,9 @@ from typing import Any
 
 import boto3
 import pytest
+from database_jobs.command_line import parse_inputs, parser, perform
 from moto.server import ThreadedMotoServer
 
-from database_jobs.command_line import parse_inputs, parser, perform
 from tests.local.database_jobs.clusters import ADDRESS, MASTER, Authority, Cluster
 
 ROOT = Path(__file__).resolve().parents[3]

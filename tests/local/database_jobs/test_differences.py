@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from database_jobs.roles import describe, restore_database_properties
 from psycopg import sql
 
-from database_jobs.roles import describe, restore_database_properties
 from tests.local.database_jobs.clusters import SUPERUSER
 from tests.local.database_jobs.conftest import DATABASE, Migrated
 
