@@ -20,6 +20,7 @@ def run(
     *,
     log: Path,
     environment: Mapping[str, str] | None = None,
+    directory: Path = PROJECT,
     timeout_seconds: float = 600,
 ) -> str:
     """Run a command in a process group of its own and return its standard output.
@@ -34,6 +35,8 @@ def run(
         Standard error, and a copy of standard output, are appended here.
     environment
         Variables besides those of this process.
+    directory
+        Where the command runs.
     timeout_seconds
         Afterwards the command is stopped and counts as failed.
 
@@ -49,7 +52,7 @@ def run(
         errors.flush()
         process = subprocess.Popen(
             command,
-            cwd=PROJECT,
+            cwd=directory,
             env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

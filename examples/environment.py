@@ -96,19 +96,21 @@ class KnowMeEnvironment:
         # The CDK CLI keeps accounts under HOME: another account's would be mistaken for ours.
         home = self.directory / "home"
         home.mkdir(parents=True, exist_ok=True)
+        cdk = str(PROJECT / "node_modules" / ".bin" / "cdk")
         variables = {
             "HOME": str(home),
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
             "CDK_DEFAULT_ACCOUNT": self.account,
             "CDK_DEFAULT_REGION": self.region,
         }
-        options = [f"--output={self.directory / 'cdk.out'}", "--no-notices", "--no-version-reporting"]
+        quiet = ["--no-notices", "--no-version-reporting"]
+        # Outside the project there is no app: bootstrapping does not need the template.
+        bootstrap = [cdk, "bootstrap", f"aws://{self.account}/{self.region}", *quiet]
+        run(bootstrap, log=log, environment=variables, directory=home)
+        options = [f"--output={self.directory / 'cdk.out'}", *quiet]
         options += [
             option for name, value in self._context().items() for option in ("--context", f"{name}={value}")
         ]
-        cdk = str(PROJECT / "node_modules" / ".bin" / "cdk")
-        target = f"aws://{self.account}/{self.region}"
-        run([cdk, "bootstrap", target, *options], log=log, environment=variables)
         deploy = [cdk, "deploy", self.stack, "--require-approval=never", "--progress=events", *options]
         run(deploy, log=log, environment=variables)
 
