@@ -77,6 +77,8 @@ class Runtime:
         self.administrator = administrator(f"{directory}:{port}")
         self.instances: dict[str, Callable[[], list[dict[str, Any]]]] = {}
         """Service → function that lists what `status` shows of it."""
+        self.routes: dict[str, Callable[[str, dict[str, Any], bool], tuple[int, dict[str, str], bytes]]] = {}
+        """Prefix below `/_localaws/` → function of (rest of the path, WSGI environment, is it signed)."""
         self._clients: dict[tuple[str, str | None, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
         self._shutdown: list[Callable[[], None]] = []

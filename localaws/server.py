@@ -22,6 +22,8 @@ from localaws.terraform_mirror import configuration, find_mirror
 MODULES = (
     # What makes a service real, in order. A line here is all that a new module needs.
     "localaws.sts",
+    "localaws.ec2",
+    "localaws.awslambda",
     "localaws.codebuild",
     "localaws.rds",
     "localaws.elbv2",
@@ -164,6 +166,9 @@ class Door:
     def _control(self, name: str, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         from localaws.faults import Fault
 
+        for prefix, route in self._runtime.routes.items():
+            if name.startswith(prefix):
+                return self._route(route, name.removeprefix(prefix), environ, start_response)
         method = environ["REQUEST_METHOD"]
         kind, status, body = "application/json", "200 OK", b"{}"
         match method, name:
@@ -190,6 +195,22 @@ class Door:
                     json.dumps({"message": f"{method} {name} is unknown"}).encode(),
                 )
         start_response(status, [("Content-Type", kind), ("Content-Length", str(len(body)))])
+        return [body]
+
+    def _route(
+        self, route: Any, path: str, environ: dict[str, Any], start_response: StartResponse
+    ) -> Iterable[bytes]:
+        from localaws.operations import Refusal, identify
+
+        operation = identify(environ)
+        try:
+            self._gate.principal(operation, session_token(environ))
+            signed = operation.access_key is not None
+        except Refusal:
+            signed = False
+        number, headers, body = route(path, environ, signed)
+        headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
+        start_response(f"{number} Answer", [*headers.items(), ("Content-Length", str(len(body)))])
         return [body]
 
     def status(self) -> dict[str, Any]:

@@ -1,15 +1,15 @@
 """CodeBuild: projects and builds that run their buildspec on this machine.
 
-True: sources from S3, buildspec 0.2 (inline, from the source, from S3, overridden), variables from plaintext, Parameter Store and
-Secrets Manager with AWS's precedence, phases and their transitions, `finally`, `on-failure`, exported variables, artifacts,
-timeouts, stop, logs while the build runs, events, idempotency tokens. A build acts as the service role of its project and sees nothing
-of the server's environment.
+True: sources from S3, buildspec 0.2 (inline, from the source, from S3, overridden), variables from plaintext,
+Parameter Store and Secrets Manager with AWS's precedence, phases and their transitions, `finally`,
+`on-failure`, exported variables, artifacts, timeouts, stop, logs while the build runs, events, idempotency
+tokens. A build acts as the service role of its project and sees nothing of the server's environment.
 
 Not true: there is no container; a build sees this machine's files and tools (`localaws.images`), runs as the
-user of the server, and `runtime-versions` chooses nothing. VPC settings, privileged mode, caches, compute types and
-local KMS keys are kept and have no effect. Role credentials come as environment variables that last twelve hours. A build
-whose `on-failure: CONTINUE` phase failed ends FAILED. GitHub, Bitbucket and CodeCommit sources, batch builds,
-reports, webhooks and S3 logs are refused or not implemented.
+user of the server, and `runtime-versions` chooses nothing. VPC settings, privileged mode, caches, compute
+types and KMS keys are kept and have no effect. Role credentials come as environment variables that last
+twelve hours. A build whose `on-failure: CONTINUE` phase failed ends FAILED. GitHub, Bitbucket and CodeCommit
+sources, batch builds, reports, webhooks and S3 logs are refused or not implemented.
 """
 
 import json
@@ -78,7 +78,7 @@ WITHOUT_EFFECT = {
 }
 
 
-class AccountLimitExceeded(JsonRESTError):  # type: ignore[misc]
+class AccountLimitExceededError(JsonRESTError):  # type: ignore[misc]
     """The project's limit of concurrent builds is reached."""
 
     code = 400
@@ -210,13 +210,20 @@ class Projects(CodeBuildBackend):  # type: ignore[misc]
             if build.record["projectName"] == project["name"] and not build.record["buildComplete"]
         ]
         if limit and len(running) >= limit:
-            raise AccountLimitExceeded(f"Cannot have more than {limit} active builds for the project")
+            raise AccountLimitExceededError(f"Cannot have more than {limit} active builds for the project")
 
     def _record(self, project: dict[str, Any], parameters: dict[str, Any], initiator: str) -> dict[str, Any]:
         name, identifier = project["name"], str(uuid.uuid4())
         build_id = f"{name}:{identifier}"
         number = self._numbers[name] = self._numbers.get(name, 0) + 1
-        kept = ("source", "environment", "artifacts", "cache", "secondarySources", "secondaryArtifacts")
+        kept: tuple[str, ...] = (
+            "source",
+            "environment",
+            "artifacts",
+            "cache",
+            "secondarySources",
+            "secondaryArtifacts",
+        )
         kept += (
             "serviceRole",
             "timeoutInMinutes",

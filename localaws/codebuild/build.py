@@ -92,9 +92,7 @@ class Build:
         self._stopping = threading.Event()
         self._deadline: float | None = None
         self._succeeding = True
-        self._specification = Specification.model_construct(
-            version="0.2", phases={}, env=None, artifacts=Artifacts()
-        )
+        self._specification = Specification(version="0.2", phases={})
         self._environment: dict[str, str] = {}
         self._shell: Shell | None = None
         self._finished = threading.Event()
@@ -181,7 +179,7 @@ class Build:
         return self._runtime.client(service, self.record["serviceRole"])
 
     def _read(self, reader: int) -> None:
-        with open(reader, "rb", buffering=0) as stream:  # noqa: PTH123 - a file descriptor
+        with open(reader, "rb", buffering=0) as stream:
             rest = b""
             while chunk := stream.read(65536):
                 *lines, rest = (rest + chunk).split(b"\n")
@@ -245,7 +243,7 @@ class Build:
             raise PhaseFailed("CLIENT_ERROR", str(error)) from error
 
     def _agent_directory(self) -> Path:
-        directory = self._directory / "agent"
+        directory: Path = self._directory / "agent"
         directory.mkdir()
         return directory
 
@@ -259,7 +257,7 @@ class Build:
                 return str(self._client("s3").get_object(Bucket=bucket, Key=key)["Body"].read().decode())
             except ClientError as error:
                 raise source.SourceError(f"{given}: {error}") from error
-        file = self._source / (given or "buildspec.yml")
+        file: Path = self._source / (given or "buildspec.yml")
         if not file.is_file():
             raise source.SourceError(f"YAML file does not exist: {given or 'buildspec.yml'}")
         return file.read_text()
@@ -342,7 +340,8 @@ class Build:
             raise failure
 
     def _run_command(self, command: str) -> None:
-        assert self._shell is not None  # made while the source was downloaded
+        if self._shell is None:
+            raise RuntimeError("the shell is made while the source is downloaded")
         self._say(f"Running command {command}")
         status = self._shell.run(command, self._succeeding, self._interrupted)
         if status is None:
@@ -368,7 +367,7 @@ class Build:
             for destination in self.record.get("secondaryArtifacts") or []
         }
         wanted: dict[str | None, Artifacts] = {None: self._specification.artifacts}
-        wanted |= self._specification.artifacts.secondary
+        wanted.update(self._specification.artifacts.secondary)
         for identifier, listed in wanted.items():
             destination = destinations.get(identifier)
             if not listed.files or destination is None or destination.get("type") != "S3":
@@ -388,12 +387,12 @@ class Build:
         """Return an artifact's name with its shell expressions evaluated, as CodeBuild does (`name-$(date +%F)`)."""
         if name is None or self._shell is None or not set("$`") & set(name):
             return name
-        target = self._directory / "name"
+        target: Path = self._directory / "name"
         self._shell.run(f'printf %s "{name}" > {target}', self._succeeding, self._interrupted)
         return target.read_text()
 
     def _export(self) -> None:
-        names = self._specification.env.exported_variables if self._specification.env else []
+        names = self._specification.env.exported_variables
         if not names or self._shell is None or not self._shell.process.running or self._interrupted():
             return
         values = self._shell.variables()

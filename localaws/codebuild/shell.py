@@ -1,14 +1,15 @@
 """One shell for all commands of a build, as version 0.2 of the buildspec promises.
 
-One process group stands for the build container: a small loop that runs each command in a fresh shell, after restoring the
-state (environment, working directory and, in bash, variables and functions) that the one before left. So
-`exit 1` ends a command and not the build, and background processes live until the build ends. Not true: shell options and traps
-do not pass from one command to the next.
+One process group stands for the build container: a small loop that runs each command in a fresh shell, after
+restoring the state (environment, working directory and, in bash, variables and functions) that the one before
+left. So `exit 1` ends a command and not the build, and background processes live until the build ends. Not
+true: shell options and traps do not pass from one command to the next.
 """
 
 import os
 import select
 import shlex
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -27,8 +28,8 @@ SAVE_BASH = """\
   {
     for __name in $(compgen -v); do
       case "$__name" in
-        BASH*|EUID|PPID|UID|SHELLOPTS|FUNCNAME|GROUPS|DIRSTACK|PIPESTATUS|LINENO|RANDOM|SRANDOM|SECONDS|EPOCH*) ;;
-        HISTCMD|OPTERR|OPTIND|COMP_*|_|__name|__status) ;;
+        BASH*|EUID|PPID|UID|SHELLOPTS|FUNCNAME|GROUPS|DIRSTACK|PIPESTATUS) ;;
+        LINENO|RANDOM|SRANDOM|SECONDS|EPOCH*|HISTCMD|OPTERR|OPTIND|COMP_*|_|__name|__status) ;;
         *) declare -p "$__name" ;;
       esac
     done
@@ -167,8 +168,6 @@ class Shell:
 
 def _program(shell: str, path: str) -> str:
     """Return the shell by its full path: `env -i` leaves no PATH to look it up on."""
-    import shutil
-
     found = shell if shell.startswith("/") else shutil.which(shell, path=path)
     if found is None:
         raise FileNotFoundError(f"the build image has no {shell}")
