@@ -1,8 +1,10 @@
 """EventBridge: rules that reach their targets, and schedules that fire.
 
-True: event patterns (moto's matcher), input, input path and transformer, the role of a target, retries, dead-letter queues, disabled rules,
+True: event patterns (moto's matcher), input, input path and transformer, the role of a target, retries,
+dead-letter queues, disabled rules,
 `rate()` and `cron()` at true time, events of the services themselves (`publisher`).
-Targets: Step Functions, Lambda, SNS, SQS, CodeBuild, CodePipeline, ECS tasks, log groups, event buses; any other is refused by PutTargets.
+Targets: Step Functions, Lambda, SNS, SQS, CodeBuild, CodePipeline, ECS tasks, log groups, event buses; any
+other is refused by PutTargets.
 Not exact: retries wait at most a minute between two attempts.
 """
 
@@ -167,11 +169,9 @@ def body_of(target: Mapping[str, Any], event: Event, rule_arn: str) -> str:
         return text
 
 
-MISSING = object()
-
-
 def at_path(event: Any, path: str) -> Any:
-    """Return what a JSON path (`$.detail.items[0].name`) leads to; MISSING when it leads nowhere (then None in JSON)."""
+    """Return what a JSON path (`$.detail.items[0].name`) leads to; None when it leads nowhere (then None
+    in JSON)."""
     found = event
     for name, index in re.findall(r"\.([^.\[\]]+)|\[(\d+)\]", path.removeprefix("$")):
         try:
@@ -296,7 +296,8 @@ class Delivery:
 
 
 def permanent(error: Exception) -> bool:
-    """Return whether trying again is useless: the request is wrong, forbidden, or its target does not exist."""
+    """Return whether trying again is useless: the request is wrong, forbidden, or its target does not
+    exist."""
     if not isinstance(error, ClientError):
         return not isinstance(error, OSError)
     status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
@@ -335,7 +336,8 @@ def new_event(
 def publisher(
     runtime: Runtime, region: str | None = None
 ) -> Callable[[str, str, list[str], dict[str, Any]], None]:
-    """Return what a service calls to put an event of its own on the default bus: source, detail type, resources, detail."""
+    """Return what a service calls to put an event of its own on the default bus: source, detail type,
+    resources, detail."""
 
     def publish(source: str, detail_type: str, resources: list[str], detail: dict[str, Any]) -> None:
         from moto.events.models import events_backends
@@ -359,7 +361,8 @@ def install(runtime: Runtime) -> None:
     def send_to_targets(self: Any, original_event: Event, transform_input: bool = True) -> None:
         """Send an event to the targets of a rule that is enabled and whose pattern matches.
 
-        moto sends to disabled rules, takes a rule with a schedule only for one that matches everything, and raises
+        moto sends to disabled rules, takes a rule with a schedule only for one that matches everything, and
+        raises
         NotImplementedError in the middle of PutEvents for targets it does not know.
         """
         if self.state == "DISABLED" or not self.event_pattern.get_pattern():

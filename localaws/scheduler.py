@@ -1,7 +1,9 @@
 """EventBridge Scheduler: schedules that fire.
 
-True: `rate()`, `cron()` and `at()` in a time zone, start and end date, the role of the target, retries and dead-letter queue, templated targets
-(Step Functions, Lambda, SNS, SQS, CodeBuild, CodePipeline, ECS, event buses) and universal targets (`aws-sdk:<service>:<action>`),
+True: `rate()`, `cron()` and `at()` in a time zone, start and end date, the role of the target, retries and
+dead-letter queue, templated targets
+(Step Functions, Lambda, SNS, SQS, CodeBuild, CodePipeline, ECS, event buses) and universal targets
+(`aws-sdk:<service>:<action>`),
 deletion after completion. What was created is read back unchanged.
 Not exact: a flexible time window is not used, the schedule fires at its start.
 """

@@ -198,7 +198,8 @@ Due = Iterable[tuple[Any, str, str, Callable[[], None]]]
 class Clock:
     """Fires what is due, checked twice a second.
 
-    An object keeps its next time as long as its expression stays the same; a disabled one is not listed and so starts anew.
+    An object keeps its next time as long as its expression stays the same; a disabled one is not listed and
+    so starts anew.
     """
 
     def __init__(self, runtime: Runtime, name: str) -> None:

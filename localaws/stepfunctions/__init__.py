@@ -1,12 +1,17 @@
 """Step Functions: state machines that really run.
 
-True: the Amazon States Language with JSONata and JSONPath, variables, every state type, the optimised integrations with Lambda, CodeBuild,
-Step Functions, DynamoDB, SNS, SQS, ECS and EventBridge, `aws-sdk:` for every service, `.sync` and `.waitForTaskToken`, Retry, Catch,
-time limits, history, StopExecution, and the status changes on the default event bus. Every task is called with temporary credentials of the
+True: the Amazon States Language with JSONata and JSONPath, variables, every state type, the optimised
+integrations with Lambda, CodeBuild,
+Step Functions, DynamoDB, SNS, SQS, ECS and EventBridge, `aws-sdk:` for every service, `.sync` and
+`.waitForTaskToken`, Retry, Catch,
+time limits, history, StopExecution, and the status changes on the default event bus. Every task is called
+with temporary credentials of the
 state machine's role.
-Not implemented and refused by name: express workflows, activities, RedriveExecution, StartSyncExecution, TestState.
+Not implemented and refused by name: express workflows, activities, RedriveExecution, StartSyncExecution,
+TestState.
 
-moto's interpreter is not used: it needs a JVM for JSONata, leaves `.sync` jobs running when an execution is stopped, and polls every two
+moto's interpreter is not used: it needs a JVM for JSONata, leaves `.sync` jobs running when an execution is
+stopped, and polls every two
 seconds. moto keeps the state machines (versions, aliases, tags, CloudFormation).
 """
 
@@ -18,10 +23,9 @@ def install(runtime: Runtime) -> None:
     from moto.stepfunctions import models, urls
 
     from localaws import events
-    from localaws.stepfunctions import api, cloudformation
+    from localaws.stepfunctions import api
     from localaws.stepfunctions.executions import Engine
 
     api.StateMachines.engine = Engine(runtime, events.publisher(runtime))
     models.stepfunctions_backends.backend = api.StateMachines
     urls.url_paths["{0}/$"] = api.Response.dispatch
-    cloudformation.install(runtime)

@@ -5,6 +5,7 @@ Refused by name: express workflows, RedriveExecution, StartSyncExecution, TestSt
 
 import json
 import re
+import time
 import uuid
 from typing import Any
 
@@ -24,37 +25,37 @@ NAME = re.compile(r"[^\s<>{}\[\]?*\"#%\\^|~`$&,;:/\x00-\x1f\x7f-\x9f]{1,80}")
 """Names of executions: no white space, wildcards, brackets, control or special characters."""
 
 
-class InvalidDefinition(AWSError):  # noqa: N818 (AWS's name)
+class InvalidDefinition(AWSError):  # type: ignore[misc]  # noqa: N818
     """The definition is not valid."""
 
     TYPE = "InvalidDefinition"
 
 
-class StateMachineAlreadyExists(AWSError):  # noqa: N818
+class StateMachineAlreadyExists(AWSError):  # type: ignore[misc]  # noqa: N818
     """A state machine of this name differs from the request."""
 
     TYPE = "StateMachineAlreadyExists"
 
 
-class NotImplementedHere(AWSError):  # noqa: N818
+class NotImplementedHere(AWSError):  # type: ignore[misc]  # noqa: N818
     """The action or kind of resource is not implemented by the local AWS."""
 
     TYPE = "NotImplementedException"
 
 
-class TaskDoesNotExist(AWSError):  # noqa: N818
+class TaskDoesNotExist(AWSError):  # type: ignore[misc]  # noqa: N818
     """The task of the token is over."""
 
     TYPE = "TaskDoesNotExist"
 
 
-class TaskTimedOut(AWSError):  # noqa: N818
+class TaskTimedOut(AWSError):  # type: ignore[misc]  # noqa: N818
     """The task of the token timed out or its execution ended."""
 
     TYPE = "TaskTimedOut"
 
 
-class InvalidOutput(AWSError):  # noqa: N818
+class InvalidOutput(AWSError):  # type: ignore[misc]  # noqa: N818
     """The output of SendTaskSuccess is not JSON, or too long."""
 
     TYPE = "InvalidOutput"
@@ -79,7 +80,13 @@ class StateMachines(StepFunctionBackend):  # type: ignore[misc]
 
     # -- state machines --
 
-    def create_state_machine(self, name: str, definition: str, roleArn: str, **rest: Any) -> StateMachine:  # noqa: N803
+    def create_state_machine(
+        self,
+        name: str,
+        definition: str,
+        roleArn: str,  # noqa: N803
+        **rest: Any,
+    ) -> StateMachine:
         """Create one; the same request again returns the first (AWS is idempotent), another is refused."""
         refuse_faults(definition)
         if rest.get("sm_type") == "EXPRESS":
@@ -114,7 +121,8 @@ class StateMachines(StepFunctionBackend):  # type: ignore[misc]
             raise exceptions.InvalidName(f"Invalid Name: '{name}'")
         if len(execution_input.encode()) > MAXIMUM_BYTES:
             raise exceptions.InvalidExecutionInput(
-                f"Invalid State Machine Execution Input: the input exceeds the maximum of {MAXIMUM_BYTES} bytes"
+                "Invalid State Machine Execution Input: the input exceeds the maximum of"
+                f" {MAXIMUM_BYTES} bytes"
             )
         try:
             json.loads(execution_input)
@@ -122,7 +130,7 @@ class StateMachines(StepFunctionBackend):  # type: ignore[misc]
             raise exceptions.InvalidExecutionInput(
                 f"Invalid State Machine Execution Input: '{error}'"
             ) from error
-        arn = f"arn:{self.partition}:states:{self.region_name}:{self.account_id}:execution:{machine.name}:{name}"
+        arn = f"{machine.arn.split(':stateMachine:')[0]}:execution:{machine.name}:{name}"
         execution = Execution(
             arn=arn,
             name=name,
@@ -188,7 +196,14 @@ class Response(StepFunctionResponse):  # type: ignore[misc]
         answer = super().update_state_machine()
         machine = self.backend.describe_state_machine(self._get_param("stateMachineArn"))
         answer.result["revisionId"] = getattr(machine, "revision", None)
-        return answer  # type: ignore[no-any-return]
+        return answer
+
+    def describe_state_machine(self) -> ActionResult:
+        """DescribeStateMachine, with the revision."""
+        answer = super().describe_state_machine()
+        machine = self.backend.describe_state_machine(self._get_param("stateMachineArn"))
+        answer.result["revisionId"] = getattr(machine, "revision", None)
+        return answer
 
     def describe_state_machine_for_execution(self) -> ActionResult:
         """DescribeStateMachineForExecution: the definition that the execution runs, not the newest."""
@@ -286,8 +301,6 @@ class Response(StepFunctionResponse):  # type: ignore[misc]
 
     def send_task_heartbeat(self) -> ActionResult:
         """SendTaskHeartbeat."""
-        import time
-
         pending = _pending(self.backend.engine.tokens.find(self._get_param("taskToken")))
         pending.beat_at = time.monotonic()
         return EmptyResult()

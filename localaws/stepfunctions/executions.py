@@ -1,6 +1,7 @@
 """Executions: start, finish, stop, time limit, and the events that tell EventBridge.
 
-True: every status and its event on the default bus, unique names, stopping at once. Nothing survives the server.
+True: every status and its event on the default bus, unique names, stopping at once. Nothing survives the
+server.
 """
 
 import datetime

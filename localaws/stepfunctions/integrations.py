@@ -1,9 +1,12 @@
 """What a Task can call: Lambda, the optimised integrations and `aws-sdk:` for every other service.
 
-True: requests, results and error names in the spelling of AWS, temporary credentials of the state machine's role for every
-call, `.sync` jobs that are stopped when their state is stopped, task tokens with heartbeats. A resource that is not in the tables
+True: requests, results and error names in the spelling of AWS, temporary credentials of the state machine's
+role for every
+call, `.sync` jobs that are stopped when their state is stopped, task tokens with heartbeats. A resource
+that is not in the tables
 is refused by name when the state machine is created.
-Not exact: `.sync` looks every 100 ms with the role's credentials instead of waiting for an event; `SdkHttpMetadata` has the status only.
+Not exact: `.sync` looks every 100 ms with the role's credentials instead of waiting for an event;
+`SdkHttpMetadata` has the status only.
 """
 
 import json
@@ -66,7 +69,8 @@ def _lambda_result(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def lambda_error(payload: Any) -> StateError:
-    """Return the error of a function that failed: the class of the exception, and the payload as the cause."""
+    """Return the error of a function that failed: the class of the exception, and the payload as the
+    cause."""
     error = payload.get("errorType") if isinstance(payload, dict) else None
     return StateError(
         error or "Lambda.Unknown", json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
@@ -322,7 +326,8 @@ class BuildJob:
         self._identifier = started["Build"]["Id"]
 
     def poll(self) -> Any:
-        """Return `{"Build": …}` when it succeeded; any other end is States.TaskFailed with the build as the cause."""
+        """Return `{"Build": …}` when it succeeded; any other end is States.TaskFailed with the build as the
+        cause."""
         build = self._client.batch_get_builds(ids=[self._identifier])["builds"][0]
         if build["buildStatus"] == "IN_PROGRESS":
             return None
@@ -346,7 +351,8 @@ class ExecutionJob:
         self._output_as_json = output_as_json
 
     def poll(self) -> Any:
-        """Return the description of the child when it succeeded; any other end is States.TaskFailed with it as the cause."""
+        """Return the description of the child when it succeeded; any other end is States.TaskFailed with it
+        as the cause."""
         child = self._client.describe_execution(executionArn=self._arn)
         if child["status"] == "RUNNING":
             return None
@@ -376,7 +382,8 @@ class ContainerJob:
         self._cluster, self._arn = task["ClusterArn"], task["TaskArn"]
 
     def poll(self) -> Any:
-        """Return the task when it stopped with exit codes 0; States.TaskFailed with the task as the cause otherwise."""
+        """Return the task when it stopped with exit codes 0; States.TaskFailed with the task as the cause
+        otherwise."""
         task = self._client.describe_tasks(cluster=self._cluster, tasks=[self._arn])["tasks"][0]
         if task.get("lastStatus") != "STOPPED":
             return None
@@ -430,7 +437,8 @@ class TaskTokens:
         return token, pending
 
     def find(self, token: str) -> PendingTask | str | None:
-        """Return what waits, else why nothing does (`TaskDoesNotExist`, `TaskTimedOut`), None for an unknown token."""
+        """Return what waits, else why nothing does (`TaskDoesNotExist`, `TaskTimedOut`), None for an
+        unknown token."""
         with self._lock:
             return self._pending.get(token) or self._over.get(token)
 

@@ -1,23 +1,28 @@
 """Run the states of a definition: the Amazon States Language with JSONata or JSONPath.
 
-True: every state type, variables and their scopes, Retry and Catch, time limits and heartbeats, the 256 KiB limit, the history's events. A
-failing branch of a Parallel or iteration of a Map stops its siblings and the `.sync` jobs they wait for. One thread per execution, branch and
+True: every state type, variables and their scopes, Retry and Catch, time limits and heartbeats, the 256 KiB
+limit, the history's events. A
+failing branch of a Parallel or iteration of a Map stops its siblings and the `.sync` jobs they wait for.
+One thread per execution, branch and
 iteration; a Pass state takes well below a millisecond.
-As in AWS a task that times out leaves its `.sync` job running: only StopExecution and a failing sibling stop it.
+As in AWS a task that times out leaves its `.sync` job running: only StopExecution and a failing sibling
+stop it.
 
-Rules: https://states-language.net and https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html
+Rules: https://states-language.net and
+https://docs.aws.amazon.com/step-functions/latest/dg/statemachine-structure.html
 """
 
 import datetime
 import json
 import random
+import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any
 
-from localaws.stepfunctions import integrations, naming
+from localaws.stepfunctions import integrations
 from localaws.stepfunctions.errors import (
     DATA_LIMIT_EXCEEDED,
     HEARTBEAT_TIMEOUT,
@@ -258,7 +263,9 @@ class State:
             attempts[index] = made + 1
             delay = float(retrier.get("IntervalSeconds", 1)) * float(retrier.get("BackoffRate", 2.0)) ** made
             delay = min(delay, float(retrier.get("MaxDelaySeconds", delay)))
-            return random.uniform(0, delay) if retrier.get("JitterStrategy") == "FULL" else delay  # noqa: S311
+            if retrier.get("JitterStrategy") == "FULL":
+                delay = random.uniform(0, delay)  # noqa: S311 (no secret)
+            return delay
         return None
 
     def _catch(self, error: StateError) -> tuple[Any, str | None]:
@@ -368,8 +375,6 @@ class TaskRun:
             limited(result, self.state.name)
         except StateError as error:
             raise self._failed(error) from error
-        except Stopped:
-            raise
         finally:
             if self.token is not None:
                 self.environment.tokens.retire(self.token, "TaskTimedOut")
@@ -486,10 +491,8 @@ def run_parallel(state: State) -> list[Any]:
     try:
         outputs, state.event = run_together(
             state.frame.scope,
-            [
-                lambda scope, branch=branch: run(state.frame.below(branch, scope), value, state.event)
-                for branch in branches
-            ],
+            lambda scope, index: run(state.frame.below(branches[index], scope), value, state.event),
+            count=len(branches),
             concurrency=len(branches),
             name=state.name,
         )
@@ -500,28 +503,29 @@ def run_parallel(state: State) -> list[Any]:
     return outputs
 
 
-Part = Callable[[Scope], tuple[Any, int]]
+Part = Callable[[Scope, int], tuple[Any, int]]
+"""The scope and the number of a branch or an iteration → its output and the id of its last event."""
 
 
-def run_together(scope: Scope, parts: list[Part], *, concurrency: int, name: str) -> tuple[list[Any], int]:
-    """Run parts in threads; the first failure stops the others and is raised.
+def run_together(
+    scope: Scope, part: Part, *, count: int, concurrency: int, name: str
+) -> tuple[list[Any], int]:
+    """Run numbered parts in threads; the first failure stops the others and is raised.
 
     Returns
     -------
     tuple[list[Any], int]
         The outputs in order, and the highest id of an event.
     """
-    if not parts:
+    if count == 0:
         return [], 0
     common = Scope(scope)
-    results: list[tuple[Any, int] | None] = [None] * len(parts)
-    waiting = iter(range(len(parts)))
+    results: list[tuple[Any, int] | None] = [None] * count
+    waiting = iter(range(count))
     failures: list[BaseException] = []
     done: Future[None] = Future()
-    running = min(concurrency or len(parts), len(parts))
-    from threading import Lock
-
-    lock = Lock()
+    running = min(concurrency, count)
+    lock = threading.Lock()
     left = running
 
     def work() -> None:
@@ -532,7 +536,7 @@ def run_together(scope: Scope, parts: list[Part], *, concurrency: int, name: str
                     index = next(waiting, None)
                 if index is None or common.stopped:
                     return
-                results[index] = parts[index](common)
+                results[index] = part(common, index)
         except BaseException as error:
             with lock:
                 failures.append(error)
@@ -566,5 +570,3 @@ def as_state_error(error: Exception) -> StateError:
 
 RUNNERS: dict[str, Callable[[State], Any]] = {"Task": run_task, "Parallel": run_parallel}
 """What runs a state that can fail and be retried; `maps` adds Map."""
-
-TIMES = naming.milliseconds

@@ -28,7 +28,7 @@ UNDEFINED = object()
 """What an expression without a result evaluates to (JSON null is None)."""
 
 
-class FunctionFault(ValueError):
+class FunctionError(ValueError):
     """A function of Step Functions was called with arguments it does not take."""
 
 
@@ -55,11 +55,11 @@ def _parse(text: Any = None, *_: Any) -> Any:
     if text is None:
         return None
     if not isinstance(text, str):
-        raise FunctionFault("$parse: the argument must be a string")
+        raise FunctionError("$parse: the argument must be a string")
     try:
         return to_jsonata(json.loads(text))
     except ValueError as error:
-        raise FunctionFault(f"$parse: the string is not JSON: {error}") from error
+        raise FunctionError(f"$parse: the string is not JSON: {error}") from error
 
 
 def _partition(array: Any = None, size: Any = None, *_: Any) -> Any:
@@ -67,19 +67,19 @@ def _partition(array: Any = None, size: Any = None, *_: Any) -> Any:
         return None
     items = list(array) if isinstance(array, list) else [array]
     if not isinstance(size, int | float) or isinstance(size, bool) or int(size) < 1:
-        raise FunctionFault("$partition: the chunk size must be a positive integer")
+        raise FunctionError("$partition: the chunk size must be a positive integer")
     step = int(size)
     return [items[start : start + step] for start in range(0, len(items), step)]
 
 
 def _range(first: Any = None, last: Any = None, delta: Any = None, *_: Any) -> Any:
     if any(not isinstance(value, int | float) or isinstance(value, bool) for value in (first, last, delta)):
-        raise FunctionFault("$range: first, last and delta must be numbers")
+        raise FunctionError("$range: first, last and delta must be numbers")
     if delta == 0:
-        raise FunctionFault("$range: delta must not be 0")
+        raise FunctionError("$range: delta must not be 0")
     count = math.floor((last - first) / delta) + 1
     if count > 1000:
-        raise FunctionFault("$range: the array would have more than 1000 items")
+        raise FunctionError("$range: the array would have more than 1000 items")
     return [first + index * delta for index in range(max(count, 0))]
 
 
@@ -90,7 +90,7 @@ def _hash(content: Any = None, algorithm: Any = None, *_: Any) -> Any:
     if content is None:
         return None
     if algorithm not in ALGORITHMS:
-        raise FunctionFault(f"$hash: the algorithm must be one of {', '.join(ALGORITHMS)}")
+        raise FunctionError(f"$hash: the algorithm must be one of {', '.join(ALGORITHMS)}")
     text = content if isinstance(content, str) else json.dumps(_plain(content), separators=(",", ":"))
     return hashlib.new(ALGORITHMS[algorithm], text.encode(), usedforsecurity=False).hexdigest()
 
@@ -104,7 +104,7 @@ def _uuid(*_: Any) -> str:
 
 
 def _eval(*_: Any) -> Any:
-    raise FunctionFault("$eval is not supported by Step Functions: use $parse")
+    raise FunctionError("$eval is not supported by Step Functions: use $parse")
 
 
 FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -138,7 +138,7 @@ def to_json(value: Any) -> Any:
 
     Raises
     ------
-    FunctionFault
+    FunctionError
         The value is a function: it has no JSON.
     """
     if value is NULL or value is None:
@@ -151,7 +151,7 @@ def to_json(value: Any) -> Any:
         return {str(key): to_json(item) for key, item in value.items() if item is not None}
     if isinstance(value, list | tuple | range) or hasattr(value, "__iter__"):
         return [to_json(item) for item in value]
-    raise FunctionFault("the result is a function or a regular expression, which have no JSON")
+    raise FunctionError("the result is a function or a regular expression, which have no JSON")
 
 
 # -- expressions -------------------------------------------------------------------------------------------
@@ -241,7 +241,7 @@ def evaluate(expression: str, states: Mapping[str, Any], variables: Mapping[str,
         return UNDEFINED if result is None else to_json(result)
     except JException as error:
         detail = f"{error.error}: {error}"
-    except FunctionFault as error:
+    except FunctionError as error:
         detail = str(error)
     except RecursionError:
         detail = "the expression recurses too deeply"

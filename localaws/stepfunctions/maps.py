@@ -1,7 +1,9 @@
 """Map states: inline iterations, and distributed maps whose iterations are child executions.
 
-True: ItemSelector, MaxConcurrency, ItemReader (S3 listing; JSON, JSONL and CSV objects), ItemBatcher, ResultWriter, tolerated failures, map runs.
-Not exact: a child execution of a distributed map has no history of its own and cannot be described; it is in the result files
+True: ItemSelector, MaxConcurrency, ItemReader (S3 listing; JSON, JSONL and CSV objects), ItemBatcher,
+ResultWriter, tolerated failures, map runs.
+Not exact: a child execution of a distributed map has no history of its own and cannot be described; it is
+in the result files
 and in the counts of its map run. S3 inventory manifests are refused when the state machine is created.
 """
 
@@ -35,7 +37,8 @@ if TYPE_CHECKING:
 
 INLINE_CONCURRENCY = 40
 DISTRIBUTED_CONCURRENCY = 100
-"""AWS runs up to 10,000 children at once; a machine with a few cores is not served by more threads than this."""
+"""AWS runs up to 10,000 children at once; a machine with a few cores is not served by more threads than
+this."""
 MAXIMUM_BATCH_BYTES = 262_144
 STATUSES = ("succeeded", "failed", "aborted", "timedOut")
 
@@ -53,7 +56,7 @@ def run_map(state: "State") -> Any:
         raise
 
 
-def _selected(state: "State", query: Query, index: int, item: Any) -> Any:
+def _selected(state: "State", index: int, item: Any) -> Any:
     selector = state.definition.get("ItemSelector", state.definition.get("Parameters"))
     if selector is None:
         return item
@@ -67,7 +70,7 @@ def _selected(state: "State", query: Query, index: int, item: Any) -> Any:
 def _inline(state: "State", processor: dict[str, Any], query: Query) -> list[Any]:
     items = query.items(state.definition)
     concurrency = int(query.number(state.definition, "MaxConcurrency", 0)) or INLINE_CONCURRENCY
-    inputs = [_selected(state, query, index, item) for index, item in enumerate(items)]
+    inputs = [_selected(state, index, item) for index, item in enumerate(items)]
     state.record("MapStateStarted", "mapStateStartedEventDetails", length=len(items))
     started = state.event
 
@@ -89,9 +92,8 @@ def _inline(state: "State", processor: dict[str, Any], query: Query) -> list[Any
             "MapIterationSucceeded", event, "mapIterationSucceededEventDetails", **details
         )
 
-    parts = [lambda scope, index=index: iteration(scope, index) for index in range(len(items))]
     outputs, last = interpreter.run_together(
-        state.frame.scope, parts, concurrency=concurrency, name=state.name
+        state.frame.scope, iteration, count=len(items), concurrency=concurrency, name=state.name
     )
     state.event = last or started
     state.record("MapStateSucceeded")
@@ -221,7 +223,7 @@ def _distributed(state: "State", processor: dict[str, Any], query: Query) -> Any
         percentage,
     )
     items = list(_read(state, query)) if "ItemReader" in definition else query.items(definition)
-    inputs = [_selected(state, query, index, item) for index, item in enumerate(items)]
+    inputs = [_selected(state, index, item) for index, item in enumerate(items)]
     batches = (
         list(_batched(inputs, definition["ItemBatcher"], query)) if "ItemBatcher" in definition else None
     )
@@ -279,14 +281,16 @@ def _run_children(state: "State", processor: dict[str, Any], map_run: MapRun, to
 
     interpreter.run_together(
         state.frame.scope,
-        [lambda scope, index=index: run_child(scope, index) for index in range(len(map_run.children))],
+        run_child,
+        count=len(map_run.children),
         concurrency=min(map_run.concurrency or DISTRIBUTED_CONCURRENCY, DISTRIBUTED_CONCURRENCY),
         name=state.name,
     )
 
 
 def _intolerable(map_run: MapRun, failed: int, total: int) -> bool:
-    """Return whether a map run fails: more failed than one of the thresholds that were set allows (none set: 0)."""
+    """Return whether a map run fails: more failed than one of the thresholds that were set allows (none
+    set: 0)."""
     over_count = failed > map_run.tolerated_count
     over_percentage = failed * 100 > map_run.tolerated_percentage * total
     if map_run.tolerated_count and map_run.tolerated_percentage:

@@ -1,7 +1,9 @@
 """How Step Functions spells parameters, results and errors of AWS services.
 
-`aws-sdk:` integrations take the names of the AWS SDK for Java 2: `DBInstanceIdentifier` is `DbInstanceIdentifier` and
-the fault `DBInstanceNotFoundFault` is `Rds.DbInstanceNotFoundException`. Optimised integrations take the names of the service's
+`aws-sdk:` integrations take the names of the AWS SDK for Java 2: `DBInstanceIdentifier` is
+`DbInstanceIdentifier` and
+the fault `DBInstanceNotFoundFault` is `Rds.DbInstanceNotFoundException`. Optimised integrations take the
+names of the service's
 own API with a capital first letter.
 
 Rules: https://docs.aws.amazon.com/step-functions/latest/dg/supported-services-awssdk.html
@@ -102,10 +104,10 @@ def unknown_fields(shape: Any, value: Any, spell: Callable[[str], str], path: st
                 faults += unknown_fields(names[key], item, spell, f"{path}/{key}")
             else:
                 near = next((name for name in names if name.lower() == key.lower()), None)
-                hint = f" Write {near}." if near else ""
-                faults.append(f'The field "{key}" is not supported by Step Functions at {path}.{hint}')
+                hint = f" (write {near})" if near else ""
+                faults.append(f'The field "{key}" is not supported by Step Functions{hint} at {path}')
         faults += [
-            f'The field "{spell(name)}" is required but was missing at {path}.'
+            f'The field "{spell(name)}" is required but was missing at {path}'
             for name in shape.required_members
             if spell(name) not in given
             and not shape.members[name].metadata.get("idempotencyToken")
@@ -193,7 +195,8 @@ def response(
 
 
 def exception_name(shape_name: str) -> str:
-    """Return the name of a Java exception: `DBSnapshotAlreadyExistsFault` → `DbSnapshotAlreadyExistsException`."""
+    """Return the name of a Java exception: `DBSnapshotAlreadyExistsFault` →
+    `DbSnapshotAlreadyExistsException`."""
     for suffix in ("Fault", "Exception"):
         if shape_name.endswith(suffix):
             return java(shape_name.removesuffix(suffix)) + "Exception"
@@ -201,7 +204,8 @@ def exception_name(shape_name: str) -> str:
 
 
 def sdk_error(service: str, code: str) -> str:
-    """Return the error name of an `aws-sdk:` task: `Rds.DbInstanceNotFoundException`, or `Rds.RdsException` when not modelled."""
+    """Return the error name of an `aws-sdk:` task: `Rds.DbInstanceNotFoundException`, or `Rds.RdsException`
+    when not modelled."""
     described = model(service)
     prefix = java(str(described.service_id))
     for shape in described.error_shapes:

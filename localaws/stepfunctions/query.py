@@ -99,7 +99,8 @@ class JsonataQuery:
         return output, self.assign(state)
 
     def chosen(self, state: Definition, rule: Definition) -> tuple[Any, dict[str, Any]]:
-        """Return `Output` of the rule, else the input; the state's own `Output` and `Assign` belong to `Default`."""
+        """Return `Output` of the rule, else the input; the state's own `Output` and `Assign` belong to
+        `Default`."""
         del state
         return self.passed(rule)
 
@@ -123,7 +124,8 @@ class JsonataQuery:
         if not 0 < value <= 99_999_999 or value != int(value):
             raise StateError(
                 QUERY_EVALUATION_ERROR,
-                f"The field '{field}' must be a whole number of seconds between 1 and 99999999, but was {value}.",
+                f"The field '{field}' must be a whole number of seconds between 1 and 99999999, but was"
+                f" {value}.",
                 location=field,
             )
         return int(value)

@@ -1,14 +1,16 @@
 """Refuse a definition that cannot run, naming every fault at once, before it is stored.
 
-Checked: JSON, required and known fields per state type, transitions (StartAt, Next, Default, Catch), unreachable states, a way to the
-end, resources and the literal part of their arguments, JSONata syntax and the use of `$states`, variable scopes, Retry and Catch. What only a
+Checked: JSON, required and known fields per state type, transitions (StartAt, Next, Default, Catch),
+unreachable states, a way to the
+end, resources and the literal part of their arguments, JSONata syntax and the use of `$states`, variable
+scopes, Retry and Catch. What only a
 run can show (types of computed values, undefined references) is not.
 """
 
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from localaws.stepfunctions import jsonata
 from localaws.stepfunctions.errors import ALL
@@ -137,6 +139,15 @@ def validate(text: str) -> list[Diagnostic]:
     return list(_Validator().machine(machine))
 
 
+class Visit(NamedTuple):
+    """A state that is looked at: the state, its query language, its place, variables assigned around it."""
+
+    state: dict[str, Any]
+    language: str
+    path: str
+    outer: frozenset[str]
+
+
 class _Validator:
     """Walks a definition."""
 
@@ -187,7 +198,7 @@ class _Validator:
         path: str,
         outer: frozenset[str],
     ) -> Iterator[Diagnostic]:
-        kind, language = state.get("Type"), state.get("QueryLanguage", machine_language)
+        kind, language = str(state.get("Type")), state.get("QueryLanguage", machine_language)
         if kind not in FIELDS:
             yield _schema(f'Type must be one of {", ".join(FIELDS)}, not "{kind}"', f"{path}/Type")
             return
@@ -201,13 +212,13 @@ class _Validator:
         for key, target in _targets(state):
             if target not in states:
                 yield _missing(f'Missing "Next" target: {target}', f"{path}/{key}")
-        if kind not in ("Choice", "Succeed", "Fail"):
-            if ("Next" in state) == (state.get("End") is True):
-                yield _schema('A state has either "Next" or "End": true', path)
+        goes_on = kind not in ("Choice", "Succeed", "Fail")
+        if goes_on and ("Next" in state) == (state.get("End") is True):
+            yield _schema('A state has either "Next" or "End": true', path)
         yield from self._errors(state, language, path)
         if language == "JSONata":
             yield from _expressions(state, path)
-        yield from getattr(self, f"_{kind.lower()}")(state, language, path, outer)
+        yield from getattr(self, f"_{kind.lower()}")(Visit(state, language, path, outer))
 
     def _errors(self, state: dict[str, Any], language: str, path: str) -> Iterator[Diagnostic]:
         for key, known in (("Retry", RETRIER), ("Catch", CATCHER[language])):
@@ -232,16 +243,14 @@ class _Validator:
 
     _succeed = _fail = _pass
 
-    def _wait(
-        self, state: dict[str, Any], language: str, path: str, outer: frozenset[str]
-    ) -> Iterator[Diagnostic]:
+    def _wait(self, visit: "Visit") -> Iterator[Diagnostic]:
+        state, path = visit.state, visit.path
         given = [key for key in ("Seconds", "Timestamp", "SecondsPath", "TimestampPath") if key in state]
         if len(given) != 1:
             yield _schema("A Wait state has exactly one of Seconds and Timestamp", path)
 
-    def _choice(
-        self, state: dict[str, Any], language: str, path: str, outer: frozenset[str]
-    ) -> Iterator[Diagnostic]:
+    def _choice(self, visit: "Visit") -> Iterator[Diagnostic]:
+        state, path = visit.state, visit.path
         rules = state.get("Choices")
         if not isinstance(rules, list) or not rules:
             yield _schema("Choices must be an array with at least one rule", path)
@@ -250,23 +259,22 @@ class _Validator:
             here = f"{path}/Choices[{index}]"
             if "Next" not in rule:
                 yield _schema('"Next" is required', here)
-            if language == "JSONata":
+            if visit.language == "JSONata":
                 yield from _unknown(rule, {"Condition", "Next", "Assign", "Output", "Comment"}, here)
                 if "Condition" not in rule:
                     yield _schema('"Condition" is required', here)
                 elif not isinstance(rule["Condition"], bool) and not jsonata.is_expression(rule["Condition"]):
                     yield _schema("Condition must be a boolean or a {% %} expression", here)
 
-    def _task(
-        self, state: dict[str, Any], language: str, path: str, outer: frozenset[str]
-    ) -> Iterator[Diagnostic]:
+    def _task(self, visit: "Visit") -> Iterator[Diagnostic]:
+        state, path = visit.state, visit.path
         try:
             resource = parse(str(state.get("Resource")))
         except UnsupportedResourceError as error:
             yield _schema(str(error), f"{path}/Resource")
             return
-        field = "Arguments" if language == "JSONata" else "Parameters"
-        if resource.function is None and (field in state or language == "JSONata"):
+        field = "Arguments" if visit.language == "JSONata" else "Parameters"
+        if resource.function is None and (field in state or visit.language == "JSONata"):
             for fault in resource.faults(state.get(field, {}), f"{path}/{field}"):
                 yield Diagnostic("SCHEMA_VALIDATION_FAILED", fault.rsplit(" at /", 1)[0], f"{path}/{field}")
         for key in ("TimeoutSeconds", "HeartbeatSeconds"):
@@ -274,12 +282,11 @@ class _Validator:
             if value is not None and not jsonata.is_expression(value) and not (_whole(value) and value > 0):
                 yield _schema(f"{key} must be a positive whole number", f"{path}/{key}")
         timeout, heartbeat = state.get("TimeoutSeconds"), state.get("HeartbeatSeconds")
-        if _whole(timeout) and _whole(heartbeat) and heartbeat >= timeout:
+        if isinstance(timeout, int) and isinstance(heartbeat, int) and heartbeat >= timeout:
             yield _schema("HeartbeatSeconds must be smaller than TimeoutSeconds", path)
 
-    def _parallel(
-        self, state: dict[str, Any], language: str, path: str, outer: frozenset[str]
-    ) -> Iterator[Diagnostic]:
+    def _parallel(self, visit: "Visit") -> Iterator[Diagnostic]:
+        state, path = visit.state, visit.path
         branches = state.get("Branches")
         if not isinstance(branches, list) or not branches:
             yield _schema("Branches must be an array with at least one branch", path)
@@ -287,11 +294,10 @@ class _Validator:
         for index, branch in enumerate(branches):
             here = f"{path}/Branches[{index}]"
             yield from _unknown(branch, {"StartAt", "States", "Comment", "QueryLanguage"}, here)
-            yield from self.level(branch, branch.get("QueryLanguage", language), here, outer)
+            yield from self.level(branch, branch.get("QueryLanguage", visit.language), here, visit.outer)
 
-    def _map(
-        self, state: dict[str, Any], language: str, path: str, outer: frozenset[str]
-    ) -> Iterator[Diagnostic]:
+    def _map(self, visit: "Visit") -> Iterator[Diagnostic]:
+        state, path = visit.state, visit.path
         key = "ItemProcessor" if "ItemProcessor" in state else "Iterator"
         processor = state.get(key)
         if not isinstance(processor, dict):
@@ -321,8 +327,8 @@ class _Validator:
                 if name in state:
                     yield _schema(f"{name} needs ProcessorConfig.Mode DISTRIBUTED", f"{path}/{name}")
         yield from _reader_and_writer(state, path)
-        inner = frozenset() if mode == "DISTRIBUTED" else outer
-        yield from self.level(processor, processor.get("QueryLanguage", language), here, inner)
+        inner = frozenset() if mode == "DISTRIBUTED" else visit.outer
+        yield from self.level(processor, processor.get("QueryLanguage", visit.language), here, inner)
 
 
 READERS = {"listObjectsV2": "arn:aws:states:::s3:listObjectsV2", "getObject": "arn:aws:states:::s3:getObject"}

@@ -452,7 +452,7 @@ def test_a_token_is_answered(run: Run, states: Any, create: Create, local_aws: L
     states.send_task_heartbeat(taskToken=token)
     states.send_task_success(taskToken=token, output=json.dumps({"yes": True}))
     assert json.loads(wait(states, execution)["output"]) == {"yes": True}
-    with pytest.raises(ClientError, match="TaskDoesNotExist|TaskTimedOut"):
+    with pytest.raises(ClientError, match=r"TaskDoesNotExist|TaskTimedOut"):
         states.send_task_success(taskToken=token, output="{}")
 
 
