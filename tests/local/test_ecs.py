@@ -61,29 +61,43 @@ class World:
     def define(self, family: str, script: str, **settings: Any) -> str:
         """Register a task definition that runs a Python script."""
         container = {
-            "name": "api", "image": IMAGE, "entryPoint": ["python", "-c"], "command": [script],
-            "portMappings": [{"containerPort": 8000}], "stopTimeout": 2,
+            "name": "api",
+            "image": IMAGE,
+            "entryPoint": ["python", "-c"],
+            "command": [script],
+            "portMappings": [{"containerPort": 8000}],
+            "stopTimeout": 2,
             "secrets": [{"name": "PASSWORD", "valueFrom": f"{self.secret}:password::"}],
             "logConfiguration": {
                 "logDriver": "awslogs",
                 "options": {
-                    "awslogs-group": "/tests/ecs", "awslogs-region": "us-east-1","
-                    " "awslogs-stream-prefix": "t",
+                    "awslogs-group": "/tests/ecs",
+                    "awslogs-region": "us-east-1",
+                    "awslogs-stream-prefix": "t",
                 },
             },
-        }  # fmt: skip
+        }
         answer = self.ecs.register_task_definition(
-            family=family, networkMode="awsvpc", requiresCompatibilities=["FARGATE"], cpu="256", memory="512",
-            executionRoleArn=self.role, taskRoleArn=self.role, containerDefinitions=[{**container, **settings}],
-        )  # fmt: skip
+            family=family,
+            networkMode="awsvpc",
+            requiresCompatibilities=["FARGATE"],
+            cpu="256",
+            memory="512",
+            executionRoleArn=self.role,
+            taskRoleArn=self.role,
+            containerDefinitions=[{**container, **settings}],
+        )
         return str(answer["taskDefinition"]["taskDefinitionArn"])
 
     def run(self, definition: str, **arguments: Any) -> str:
         """Run one task; return its ARN."""
         answer = self.ecs.run_task(
-            cluster="tests", taskDefinition=definition, launchType="FARGATE",
-            networkConfiguration=self.network, **arguments,
-        )  # fmt: skip
+            cluster="tests",
+            taskDefinition=definition,
+            launchType="FARGATE",
+            networkConfiguration=self.network,
+            **arguments,
+        )
         return str(answer["tasks"][0]["taskArn"])
 
     def task(self, arn: str) -> dict[str, Any]:
@@ -151,20 +165,39 @@ def world(local_aws: Any) -> World:
         "LoadBalancers"
     ][0]
     target_group = elb.create_target_group(
-        Name="tests", Protocol="HTTP", Port=8000, VpcId=vpc, TargetType="ip", HealthCheckPath="/status/",
-        HealthCheckIntervalSeconds=5, HealthCheckTimeoutSeconds=2, UnhealthyThresholdCount=2, HealthyThresholdCount=2,
-    )["TargetGroups"][0]["TargetGroupArn"]  # fmt: skip
+        Name="tests",
+        Protocol="HTTP",
+        Port=8000,
+        VpcId=vpc,
+        TargetType="ip",
+        HealthCheckPath="/status/",
+        HealthCheckIntervalSeconds=5,
+        HealthCheckTimeoutSeconds=2,
+        UnhealthyThresholdCount=2,
+        HealthyThresholdCount=2,
+    )["TargetGroups"][0]["TargetGroupArn"]
     listener = elb.create_listener(
-        LoadBalancerArn=balancer["LoadBalancerArn"], Protocol="HTTP", Port=80,
+        LoadBalancerArn=balancer["LoadBalancerArn"],
+        Protocol="HTTP",
+        Port=80,
         DefaultActions=[{"Type": "forward", "TargetGroupArn": target_group}],
-    )["Listeners"][0]["ListenerArn"]  # fmt: skip
+    )["Listeners"][0]["ListenerArn"]
     network = {
         "awsvpcConfiguration": {"subnets": subnets, "securityGroups": groups, "assignPublicIp": "DISABLED"}
     }
     return World(
-        ecs, logs, elb, local_aws.client("application-autoscaling"), role, secret, network,
-        balancer["LoadBalancerArn"], balancer["DNSName"], listener, target_group,
-    )  # fmt: skip
+        ecs,
+        logs,
+        elb,
+        local_aws.client("application-autoscaling"),
+        role,
+        secret,
+        network,
+        balancer["LoadBalancerArn"],
+        balancer["DNSName"],
+        listener,
+        target_group,
+    )
 
 
 @pytest.fixture
@@ -172,14 +205,19 @@ def service(world: World) -> Iterator[str]:
     """A service of two web tasks behind the load balancer; returns its task definition."""
     definition = world.define("web", WEB, environment=[{"name": "RELEASE", "value": "1"}])
     world.ecs.create_service(
-        cluster="tests", serviceName="web", taskDefinition=definition, desiredCount=2, launchType="FARGATE",
+        cluster="tests",
+        serviceName="web",
+        taskDefinition=definition,
+        desiredCount=2,
+        launchType="FARGATE",
         networkConfiguration=world.network,
         loadBalancers=[{"targetGroupArn": world.target_group, "containerName": "api", "containerPort": 8000}],
         deploymentConfiguration={
             "deploymentCircuitBreaker": {"enable": True, "rollback": True},
-            "maximumPercent": 200, "minimumHealthyPercent": 100,
+            "maximumPercent": 200,
+            "minimumHealthyPercent": 100,
         },
-    )  # fmt: skip
+    )
     world.steady(2)
     yield definition
     world.ecs.delete_service(cluster="tests", service="web", force=True)
@@ -255,7 +293,7 @@ def test_a_secret_without_the_key_fails_the_start(world: World):
 
 def test_stop_sends_sigterm_and_kills_what_does_not_end(world: World):
     # Given a task that ignores SIGTERM
-    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('up', flush=True); time.sleep(60)"
+    script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     arn = world.run(world.define("stubborn", script))
     wait(lambda: world.task(arn)["lastStatus"] == "RUNNING")
     time.sleep(0.3)
@@ -371,11 +409,13 @@ def test_rules_answer_by_path_before_the_default(world: World):
     }
     made = [
         world.elb.create_rule(
-            ListenerArn=world.listener, Priority=priority, Actions=[action],
+            ListenerArn=world.listener,
+            Priority=priority,
+            Actions=[action],
             Conditions=[{"Field": "path-pattern", "PathPatternConfig": {"Values": [path]}}],
         )["Rules"][0]["RuleArn"]
         for priority, path, action in ((10, "/admin/*", fixed), (20, "/secure/*", away))
-    ]  # fmt: skip
+    ]
     # Then
     assert world.get("/admin/users") == (404, b"not here")
     opener = urllib.request.build_opener(
@@ -397,9 +437,10 @@ def test_rules_answer_by_path_before_the_default(world: World):
 def test_a_scalable_target_moves_the_service_into_its_bounds_unless_suspended(world: World, service: str):
     # Given a target
     which = {
-        "ServiceNamespace": "ecs", "ResourceId": "service/tests/web", "ScalableDimension":"
-        " "ecs:service:DesiredCount",
-    }  # fmt: skip
+        "ServiceNamespace": "ecs",
+        "ResourceId": "service/tests/web",
+        "ScalableDimension": "ecs:service:DesiredCount",
+    }
     arn = world.scaling.register_scalable_target(**which, MinCapacity=1, MaxCapacity=1, Tags={"a": "b"})[
         "ScalableTargetARN"
     ]
@@ -412,7 +453,9 @@ def test_a_scalable_target_moves_the_service_into_its_bounds_unless_suspended(wo
     world.scaling.register_scalable_target(**which, MinCapacity=2, MaxCapacity=4)
     (target,) = world.scaling.describe_scalable_targets(ServiceNamespace="ecs")["ScalableTargets"]
     assert target["SuspendedState"] == {
-        "DynamicScalingInSuspended": False, "DynamicScalingOutSuspended": True, "ScheduledScalingSuspended": True,
-    }  # fmt: skip
+        "DynamicScalingInSuspended": False,
+        "DynamicScalingOutSuspended": True,
+        "ScheduledScalingSuspended": True,
+    }
     assert world.service()["desiredCount"] == 1
     world.scaling.deregister_scalable_target(**which)
