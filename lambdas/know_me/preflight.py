@@ -259,39 +259,45 @@ def deletion_protection_is_noted(around: Surroundings) -> Iterator[Finding]:
 
 def services_are_steady(around: Surroundings) -> Iterator[Finding]:
     """A deployment under way would start tasks while the database moves."""
+    ecs, wanted = around.client("ecs"), 0
     for service in around.manifest.services:
-        found = around.client("ecs").describe_services(cluster=service.cluster, services=[service.name])[
-            "services"
-        ]
+        found = ecs.describe_services(cluster=service.cluster, services=[service.name])["services"]
         if not found or found[0].get("status") != "ACTIVE":
             yield _finding(service.name, "failed", "The service does not exist", "Start provision")
             continue
-        state = found[0]
-        deployments = [item for item in state.get("deployments", []) if item.get("status") != "INACTIVE"]
-        # the blue/green deployments of CodeDeploy show as task sets
-        sets = state.get("taskSets", [])
-        moving = (
-            len(deployments) > 1
-            or len(sets) > 1
-            or any(item.get("rolloutState") == "IN_PROGRESS" for item in deployments)
+        wanted += found[0]["desiredCount"]
+        yield _steadiness(service.name, found[0])
+    if not wanted:
+        yield _finding(
+            around.migration.environment,
+            "failed",
+            "The app does not run: the smoke test at the end could not pass",
+            "Start it first (aws ecs update-service --desired-count)",
         )
-        if state["desiredCount"] == 0:
-            yield _finding(
-                service.name,
-                "warning",
-                "The service is set to run no task; it will run none after the migration either",
-                "Start it first if it should run",
-            )
-        else:
-            yield _either(
-                service.name,
-                moving or state["runningCount"] < state["desiredCount"],
-                f"{state['runningCount']} of {state['desiredCount']} tasks run, no deployment is under way",
-                "A deployment is under way"
-                if moving
-                else f"{state['runningCount']} of {state['desiredCount']} tasks run",
-                "Wait until the service is steady (aws ecs wait services-stable)",
-            )
+
+
+def _steadiness(name: str, state: dict[str, Any]) -> Finding:
+    wanted, running = state["desiredCount"], state["runningCount"]
+    if not wanted:
+        return _finding(
+            name,
+            "warning",
+            "The service is set to run no task; it will run none after the migration either",
+            "Start it first if it should run",
+        )
+    deployments = [item for item in state.get("deployments", []) if item.get("status") != "INACTIVE"]
+    moving = (
+        len(deployments) > 1
+        or len(state.get("taskSets", [])) > 1  # the blue/green deployments of CodeDeploy
+        or any(item.get("rolloutState") == "IN_PROGRESS" for item in deployments)
+    )
+    return _either(
+        name,
+        moving or running < wanted,
+        f"{running} of {wanted} tasks run, no deployment is under way",
+        "A deployment is under way" if moving else f"{running} of {wanted} tasks run",
+        "Wait until the service is steady (aws ecs wait services-stable)",
+    )
 
 
 def pipelines_are_idle(around: Surroundings) -> Iterator[Finding]:

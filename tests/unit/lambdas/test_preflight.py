@@ -128,11 +128,9 @@ def test_maintenance_that_is_scheduled_stops_a_migration(
     [
         ({}, "passed"),
         ({"runningCount": 1}, "failed"),
-        ({"desiredCount": 0, "runningCount": 0}, "warning"),
         ({"deployments": [{"status": "PRIMARY"}, {"status": "ACTIVE"}]}, "failed"),
         ({"deployments": [{"status": "PRIMARY", "rolloutState": "IN_PROGRESS"}]}, "failed"),
         ({"taskSets": [{"status": "PRIMARY"}, {"status": "ACTIVE"}]}, "failed"),
-        ({"status": "INACTIVE"}, "failed"),
     ],
 )
 def test_a_service_must_be_steady(
@@ -145,6 +143,25 @@ def test_a_service_must_be_steady(
         {"services": [{**SERVICE, **change}]},
     )
     assert [finding.result for finding in check("services")] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"desiredCount": 0, "runningCount": 0}, ["warning", "failed"]),
+        ({"status": "INACTIVE"}, ["failed", "failed"]),
+    ],
+)
+def test_an_app_that_does_not_run_could_not_pass_its_smoke_test(
+    check: Judge, stubbed: Stubbed, change: dict[str, Any], expected: list[str]
+) -> None:
+    stubbed.expect(
+        "ecs",
+        "describe_services",
+        {"cluster": "know-me-staging", "services": ["know-me-staging-api"]},
+        {"services": [{**SERVICE, **change}]},
+    )
+    assert [finding.result for finding in check("services")] == expected
 
 
 @pytest.mark.parametrize(("status", "expected"), [("Succeeded", "passed"), ("InProgress", "failed")])
