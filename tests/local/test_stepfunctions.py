@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 import time
 import uuid
 import zipfile
@@ -576,7 +577,7 @@ def function(local_aws: LocalAWS, role: str) -> str:
     name = f"echo-{uuid.uuid4().hex[:8]}"
     created = client.create_function(
         FunctionName=name,
-        Runtime="python3.13",
+        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
         Role=role,
         Handler="main.handler",
         Code={"ZipFile": archive.getvalue()},
@@ -600,3 +601,252 @@ def test_a_function_that_raises_has_the_class_as_error(run: Run, function: str) 
     cause = json.loads(ended["cause"])
     assert cause["errorMessage"] == "held by x" and cause["errorType"] == "LockHeld"
     assert "stackTrace" in cause
+
+
+# -- JSONPath ------------------------------------------------------------------------------------------------
+
+
+def test_without_a_query_language_a_machine_speaks_jsonpath(states: Any, role: str) -> None:
+    definition = {
+        "StartAt": "Remember",
+        "States": {
+            "Remember": {"Type": "Pass", "Assign": {"age.$": "$.age"}, "Next": "Set"},
+            "Set": {
+                "Type": "Pass",
+                "Parameters": {
+                    "text.$": "States.Format('{} is {}', $.name, $.age)",
+                    "execution.$": "$$.Execution.Name",
+                },
+                "ResultPath": "$.made",
+                "Next": "Choose",
+            },
+            "Choose": {
+                "Type": "Choice",
+                "Choices": [
+                    {
+                        "And": [
+                            {"Variable": "$.made.text", "StringMatches": "Ada*"},
+                            {"Variable": "$age", "NumericGreaterThan": 30},
+                            {"Not": {"Variable": "$.missing", "IsPresent": True}},
+                        ],
+                        "Next": "Each",
+                    }
+                ],
+                "Default": "Wrong",
+            },
+            "Each": {
+                "Type": "Map",
+                "ItemsPath": "$.list",
+                "ItemSelector": {"value.$": "$$.Map.Item.Value", "index.$": "$$.Map.Item.Index"},
+                "ItemProcessor": {
+                    "StartAt": "Add",
+                    "States": {
+                        "Add": {
+                            "Type": "Pass",
+                            "Parameters": {"sum.$": "States.MathAdd($.value, $.index)"},
+                            "End": True,
+                        }
+                    },
+                },
+                "ResultSelector": {"first.$": "$[0].sum", "all.$": "$[*].sum"},
+                "ResultPath": "$.sums",
+                "End": True,
+            },
+            "Wrong": {"Type": "Fail", "Error": "Wrong"},
+        },
+    }
+    arn = states.create_state_machine(
+        name=f"path-{uuid.uuid4().hex[:8]}", definition=json.dumps(definition), roleArn=role
+    )["stateMachineArn"]
+    value = {"name": "Ada", "age": 36, "list": [5, 6]}
+    execution = states.start_execution(stateMachineArn=arn, name="path", input=json.dumps(value))[
+        "executionArn"
+    ]
+    ended = wait(states, execution)
+    assert "output" in ended, ended["cause"]
+    assert json.loads(ended["output"]) == {
+        **value,
+        "made": {"text": "Ada is 36", "execution": "path"},
+        "sums": {"first": 5, "all": [5, 7]},
+    }
+
+
+# -- distributed maps ----------------------------------------------------------------------------------------
+
+DISTRIBUTED = {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"}
+
+
+def distributed(states_: dict[str, Any], **fields: Any) -> dict[str, Any]:
+    """A distributed map."""
+    return {
+        "Type": "Map",
+        "ItemProcessor": {"ProcessorConfig": DISTRIBUTED, **branch(**states_)},
+        "End": True,
+        **fields,
+    }
+
+
+@pytest.fixture(scope="module")
+def bucket(local_aws: LocalAWS) -> str:
+    """A bucket with a listing, a JSON, a JSON lines and a CSV object."""
+    s3, name = local_aws.client("s3"), f"maps-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=name)
+    for number in range(3):
+        s3.put_object(Bucket=name, Key=f"in/{number}", Body=b"x" * number)
+    s3.put_object(Bucket=name, Key="items.json", Body=b'{"items": [1, 2, 3]}')
+    s3.put_object(Bucket=name, Key="items.jsonl", Body=b'{"a": 1}\n{"a": 2}\n')
+    s3.put_object(Bucket=name, Key="items.csv", Body=b"name,size\na,1\nb,2\n")
+    return name
+
+
+@pytest.mark.parametrize(
+    ("reader", "expected"),
+    [
+        (("JSON", "items.json", {"ItemsPointer": "/items"}), [1, 2, 3]),
+        (("JSONL", "items.jsonl", {}), [{"a": 1}, {"a": 2}]),
+        (
+            ("CSV", "items.csv", {"CSVHeaderLocation": "FIRST_ROW"}),
+            [{"name": "a", "size": "1"}, {"name": "b", "size": "2"}],
+        ),
+        (("JSON", "items.json", {"ItemsPointer": "/items", "MaxItems": 2}), [1, 2]),
+    ],
+)
+def test_items_are_read_from_an_object(run: Run, bucket: str, reader: Any, expected: Any) -> None:
+    kind, key, configuration = reader
+    ended = run(
+        {
+            "Each": distributed(
+                {"Show": passing("{% $states.input %}")},
+                ItemReader={
+                    "Resource": "arn:aws:states:::s3:getObject",
+                    "Arguments": {"Bucket": bucket, "Key": key},
+                    "ReaderConfig": {"InputType": kind, **configuration},
+                },
+            )
+        }
+    )
+    assert ended["output"] == expected
+
+
+def test_a_listing_is_mapped_in_batches_and_results_are_written(
+    run: Run, states: Any, bucket: str, local_aws: LocalAWS
+) -> None:
+    ended = run(
+        {
+            "Each": distributed(
+                {"Show": passing("{% $count($states.input.Items) & $states.input.BatchInput.suffix %}")},
+                ItemReader={
+                    "Resource": "arn:aws:states:::s3:listObjectsV2",
+                    "Arguments": {"Bucket": bucket, "Prefix": "in/"},
+                },
+                ItemBatcher={"MaxItemsPerBatch": 2, "BatchInput": {"suffix": "{% $states.input.suffix %}"}},
+                ResultWriter={
+                    "Resource": "arn:aws:states:::s3:putObject",
+                    "Arguments": {"Bucket": bucket, "Prefix": "out"},
+                },
+            )
+        },
+        {"suffix": "!"},
+    )
+    where = ended["output"]["ResultWriterDetails"]
+    s3 = local_aws.client("s3")
+    manifest = json.load(s3.get_object(Bucket=where["Bucket"], Key=where["Key"])["Body"])
+    key = manifest["ResultFiles"]["SUCCEEDED"][0]["Key"]
+    written = json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])
+    assert [json.loads(entry["Output"]) for entry in written] == ["2!", "1!"]
+    map_run = states.describe_map_run(mapRunArn=ended["output"]["MapRunArn"])
+    assert map_run["status"] == "SUCCEEDED" and map_run["itemCounts"]["succeeded"] == 3
+
+
+FAILING = {
+    "Check": {
+        "Type": "Choice",
+        "Choices": [{"Condition": "{% $states.input = 2 %}", "Next": "Break"}],
+        "Default": "Show",
+    },
+    "Break": {"Type": "Fail", "Error": "Two"},
+    "Show": passing("{% $states.input %}"),
+}
+
+
+def test_failures_are_tolerated_up_to_the_threshold(run: Run) -> None:
+    ended = run({"Each": distributed(FAILING, Items=[1, 2, 3], ToleratedFailureCount=1)})
+    assert ended["output"] == [1, 3]
+    ended = run({"Each": distributed(FAILING, Items=[1, 2, 3])})
+    assert ended["error"] == "States.ExceedToleratedFailureThreshold"
+
+
+# -- builds --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def project(local_aws: LocalAWS, role: str) -> str:
+    """A build project whose build does what its variable WHAT says."""
+    name = f"build-{uuid.uuid4().hex[:8]}"
+    buildspec = """
+version: 0.2
+env:
+  exported-variables: [RESULT]
+phases:
+  build:
+    commands:
+      - sh -c "$WHAT"
+      - export RESULT=done
+"""
+    local_aws.client("codebuild").create_project(
+        name=name,
+        source={"type": "NO_SOURCE", "buildspec": buildspec},
+        artifacts={"type": "NO_ARTIFACTS"},
+        environment={
+            "type": "LINUX_CONTAINER",
+            "image": "aws/codebuild/amazonlinux2-x86_64-standard:5.0",
+            "computeType": "BUILD_GENERAL1_SMALL",
+        },
+        serviceRole=role,
+    )
+    return name
+
+
+def build(project: str, what: str, **fields: Any) -> dict[str, Any]:
+    """A state that builds and waits."""
+    variables = [{"Name": "WHAT", "Value": what, "Type": "PLAINTEXT"}]
+    arguments = {"ProjectName": project, "EnvironmentVariablesOverride": variables}
+    return task("codebuild:startBuild.sync", arguments, **fields)
+
+
+def test_a_build_gives_its_exported_variables(run: Run, project: str) -> None:
+    ended = run({"Build": build(project, "true")})
+    result = ended["output"]["Build"]
+    assert result["BuildStatus"] == "SUCCEEDED"
+    assert {"Name": "RESULT", "Value": "done"} in result["ExportedEnvironmentVariables"]
+
+
+def test_a_failed_build_is_task_failed_with_the_build_in_the_cause(run: Run, project: str) -> None:
+    ended = run({"Build": build(project, "exit 3")})
+    assert ended["error"] == "States.TaskFailed"
+    assert json.loads(ended["cause"])["Build"]["BuildStatus"] == "FAILED"
+
+
+def test_stopping_an_execution_stops_its_build(
+    states: Any, create: Create, project: str, local_aws: LocalAWS
+) -> None:
+    arn = create({"Build": build(project, "sleep 60")})
+    execution = states.start_execution(stateMachineArn=arn)["executionArn"]
+    deadline = time.monotonic() + 10
+    while "TaskSubmitted" not in kinds(states, execution) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    identifier = json.loads(
+        next(
+            event["taskSubmittedEventDetails"]["output"]
+            for event in states.get_execution_history(executionArn=execution)["events"]
+            if event["type"] == "TaskSubmitted"
+        )
+    )["Build"]["Id"]
+    states.stop_execution(executionArn=execution)
+    codebuild = local_aws.client("codebuild")
+    while time.monotonic() < deadline:
+        status = codebuild.batch_get_builds(ids=[identifier])["builds"][0]["buildStatus"]
+        if status != "IN_PROGRESS":
+            break
+        time.sleep(0.05)
+    assert status == "STOPPED"
