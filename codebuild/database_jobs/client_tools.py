@@ -10,7 +10,7 @@ import signal
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from database_jobs.errors import JobError
@@ -73,6 +73,7 @@ class ClientTools:
 
     directory: Path
     major: int
+    _running: set[subprocess.Popen[str]] = field(default_factory=set)
 
     @classmethod
     def at_least(cls, major: int) -> "ClientTools":
@@ -142,7 +143,8 @@ class ClientTools:
                 errors="replace",
                 start_new_session=True,
             )
-            stack.callback(end, process)
+            stack.callback(self._ended, process)
+            self._running.add(process)
             for line in process.stderr or process.stdout or ():
                 text = line.rstrip("\n")
                 last = [*last[-11:], text]
@@ -157,6 +159,15 @@ class ClientTools:
                 f"{program} ended with exit code {code}: {' / '.join(faults[-6:])}",
                 "Read the build's log for what came before, put it right and start the run again.",
             )
+
+    def _ended(self, process: subprocess.Popen[str]) -> None:
+        end(process)
+        self._running.discard(process)
+
+    def end_all(self) -> None:
+        """End every program that runs in another thread."""
+        for process in list(self._running):
+            end(process)
 
 
 def end(process: subprocess.Popen[str]) -> None:

@@ -1,6 +1,7 @@
 """What every job is handed: its inputs and the means to work with them."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -88,6 +89,21 @@ def watching(look: Callable[[], None], *, seconds: float = 2.0) -> Iterator[None
     finally:
         stop.set()
         thread.join(timeout=10)
+
+
+@contextmanager
+def threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Lend a pool of threads.
+
+    When the block fails or is interrupted, it is left at once and nothing new begins.
+    """
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 def required(condition: object, name: str, cause: str, remedy: str) -> None:

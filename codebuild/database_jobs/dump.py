@@ -8,7 +8,6 @@ import hashlib
 import re
 import shutil
 from collections import defaultdict
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from psycopg import sql
@@ -17,7 +16,7 @@ from pydantic import BaseModel
 from database_jobs import fence
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Connection, major, rows, value
-from database_jobs.context import Figures, JobContext, required, watching
+from database_jobs.context import Figures, JobContext, required, threads, watching
 from database_jobs.progress import Progress, now, say
 from database_jobs.roles import ClusterDescription, Setting, describe, join
 
@@ -234,7 +233,7 @@ def store_files(context: JobContext, directory: Path) -> list[DumpedFile]:
         context.folder.upload(path, f"{FILES}/{name}", context.progress.add)
         return DumpedFile(name=name, size=path.stat().st_size, sha256=sha256_of(path))
 
-    with ThreadPoolExecutor(TRANSFERS) as pool:
+    with threads(TRANSFERS) as pool:
         files = list(pool.map(store, paths))
     context.progress.finish()
     return files

@@ -12,7 +12,6 @@ on extensions, ANALYZE.
 """
 
 import re
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -22,7 +21,7 @@ from psycopg import sql
 from database_jobs import dump, fence
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Connection, rows, value
-from database_jobs.context import Figures, JobContext, required, watching
+from database_jobs.context import Figures, JobContext, required, threads, watching
 from database_jobs.errors import JobError
 from database_jobs.progress import now, say
 from database_jobs.roles import (
@@ -208,7 +207,7 @@ def fetch(context: JobContext, manifest: dump.Manifest) -> Path:
         context.folder.download(f"{dump.FILES}/{file.name}", path, context.progress.add)
         return None if dump.sha256_of(path) == file.sha256 else file.name
 
-    with ThreadPoolExecutor(dump.TRANSFERS) as pool:
+    with threads(dump.TRANSFERS) as pool:
         broken = [name for name in pool.map(fetch_one, manifest.files) if name]
     required(
         not broken,
@@ -417,7 +416,7 @@ def analyze(context: JobContext, connection: Connection) -> int:
             context.progress.add(1)
 
     try:
-        with ThreadPoolExecutor(len(connections)) as pool:
+        with threads(len(connections)) as pool:
             list(pool.map(work, range(len(connections))))
     finally:
         for opened in connections:

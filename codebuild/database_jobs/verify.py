@@ -15,7 +15,7 @@ from pydantic import BaseModel
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Server, major
 from database_jobs.contents import DatabaseContents, Snapshot, read, tables_of
-from database_jobs.context import Figures, JobContext
+from database_jobs.context import Figures, JobContext, threads
 from database_jobs.dump import unfenced
 from database_jobs.errors import JobError
 from database_jobs.fence import recorded
@@ -64,7 +64,7 @@ def run(context: JobContext) -> Figures:
         Snapshot(context.source, workers // 2) as source_snapshot,
         Snapshot(context.candidate, workers // 2) as candidate_snapshot,
         # Two more for pg_dump, which waits for the server and not for us.
-        ThreadPoolExecutor(2 * (workers // 2) + 2, thread_name_prefix="verify") as pool,
+        threads(2 * (workers // 2) + 2) as pool,
     ):
         context.progress.start("verify", 2 * max(1, _bytes(source_snapshot)), "bytes")
         try:
@@ -92,8 +92,8 @@ def run(context: JobContext) -> Figures:
                 )
             ]
         except BaseException:
-            # Threads wait for the servers: let them go before the pool waits for them.
-            pool.shutdown(wait=False, cancel_futures=True)
+            # Threads wait for pg_dump and for the servers: let them go.
+            tools.end_all()
             context.source.cancel_all()
             context.candidate.cancel_all()
             raise
@@ -173,17 +173,11 @@ def _both(
     pool: ThreadPoolExecutor, source: Snapshot, candidate: Snapshot, context: JobContext
 ) -> tuple[DatabaseContents, DatabaseContents]:
     # Both sides share the pool; each has its own connections, so neither can starve the other for long.
-    with ThreadPoolExecutor(2, thread_name_prefix="side") as sides:
+    with threads(2) as sides:
         futures: list[Future[DatabaseContents]] = [
             sides.submit(read, snapshot, pool, context.progress.add) for snapshot in (source, candidate)
         ]
-        try:
-            first, second = (future.result() for future in futures)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            context.source.cancel_all()
-            context.candidate.cancel_all()
-            raise
+        first, second = (future.result() for future in futures)
     return first, second
 
 

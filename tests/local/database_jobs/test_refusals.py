@@ -46,7 +46,7 @@ def test_server_with_a_certificate_of_another_authority_is_refused(run: Run, tmp
     run.authority = Authority(tmp_path)
     # When a job connects, then it refuses before any password is sent
     output = run.job("inspect", expect=1)
-    assert "certificate" in output.split("Check that")[0], output
+    assert "certificate verify failed" in output
 
 
 def test_server_whose_certificate_names_another_host_is_refused(run: Run) -> None:
