@@ -139,6 +139,7 @@ class TargetGroups:
     # ------------------------------------------------------------------ health checks
 
     def _check_for_ever(self, arn: str, target: Target) -> None:
+        counted = time.monotonic()
         while True:
             group = self._find(arn)
             with self._lock:
@@ -154,9 +155,12 @@ class TargetGroups:
             fault = check(target, group) if group.health_check_enabled else None
             if target.state == "draining":
                 return
-            judge(target, group, fault)
             interval = float(group.health_check_interval_seconds)
-            time.sleep(interval if target.state == "healthy" else min(interval, FIRST_CHECKS_SECONDS))
+            early = target.state == "initial" and time.monotonic() - counted < interval
+            if fault is None or not early:  # a failure of an early check is one that AWS would not have made
+                judge(target, group, fault)
+                counted = time.monotonic()
+            time.sleep(min(interval, FIRST_CHECKS_SECONDS) if target.state == "initial" else interval)
 
 
 def judge(target: Target, group: Any, fault: tuple[str, str] | None) -> None:

@@ -18,17 +18,32 @@ pytestmark = pytest.mark.local
 IMAGE = "know-me/api:test"
 WEB = textwrap.dedent(
     """
-            import json, os, signal, sys, urllib.request from http.server import BaseHTTPRequestHandler,
-            ThreadingHTTPServer signal.signal(signal.SIGTERM, lambda *_: os._exit(0)) about =
-            json.load(urllib.request.urlopen(os.environ["ECS_CONTAINER_METADATA_URI_V4"])) class
-            Handler(BaseHTTPRequestHandler): protocol_version = "HTTP/1.1" def do_GET(self): if self.path ==
-            "/crash": os._exit(9) body = json.dumps({"environment": dict(os.environ), "for":
-            self.headers["X-Forwarded-For"]}).encode() self.send_response(200) self.send_header("Content-
-            Length", str(len(body))) self.end_headers() self.wfile.write(body) def do_POST(self): body =
-            self.rfile.read(int(self.headers["Content-Length"])) self.send_response(200)
-            self.send_header("Content-Length", str(len(body))) self.end_headers() self.wfile.write(body)
-            print("ready", flush=True) ThreadingHTTPServer((about["Networks"][0]["IPv4Addresses"][0], 8000),
-            Handler).serve_forever()
+    import json, os, signal, urllib.request
+    from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+    about = json.load(urllib.request.urlopen(os.environ["ECS_CONTAINER_METADATA_URI_V4"]))
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def answer(self, body):
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def do_GET(self):
+            if self.path == "/crash":
+                os._exit(9)
+            seen = {"environment": dict(os.environ), "for": self.headers["X-Forwarded-For"]}
+            self.answer(json.dumps(seen).encode())
+
+        def do_POST(self):
+            self.answer(self.rfile.read(int(self.headers["Content-Length"])))
+
+    address = about["Networks"][0]["IPv4Addresses"][0]
+    ThreadingHTTPServer((address, 8000), Handler).serve_forever()
     """
 )
 
