@@ -86,7 +86,9 @@ class Demo:
     def __init__(self, options: argparse.Namespace, console: Console) -> None:
         self.options = options
         self.console = console
-        self.build = PROJECT / "build" / "demo"
+        # Two demos on two local AWSs must not mix their logs.
+        name = "demo" if options.port == _DEFAULT_PORT else f"demo-{options.port}"
+        self.build = PROJECT / "build" / name
         self.server = LocalServer(options.port, None, self.build / "localaws.log")
         self.began = time.monotonic()
 
