@@ -402,7 +402,8 @@ class TaskRun:
         return answer
 
     def _wait_for_job(self, job: integrations.Job) -> Any:
-        handle = self.scope.on_stop(lambda: self._stop(job))
+        # In the background: a job that takes long to stop must not delay the stopping of its siblings.
+        handle = self.scope.on_stop(lambda: self._stop_in_background(job))
         try:
             pause = 0.02
             while True:
@@ -421,6 +422,9 @@ class TaskRun:
     def _stop_late_job(self, future: "Future[Any]") -> None:
         if future.exception() is None:
             self._stop(integrations.job_of(self.resource, future.result(), self.clients))
+
+    def _stop_in_background(self, job: integrations.Job) -> None:
+        in_thread(f"stop {self.state.name}", self._stop, job)
 
     def _stop(self, job: integrations.Job) -> None:
         try:
