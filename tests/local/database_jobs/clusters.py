@@ -1,8 +1,9 @@
 """PostgreSQL clusters for tests: real servers on loopback with TLS, shaped like RDS.
 
-What is like RDS: the superuser is `rdsadmin` and nobody's; the master user may create roles and databases, is a member of
-`rds_superuser` (an ordinary role here) and of the monitoring roles; connections need TLS and a password. What is not: RDS
-lets `rds_superuser` make event triggers and untrusted extensions, stock PostgreSQL lets superusers only.
+What is like RDS: the superuser is `rdsadmin` and nobody's; the master user may create roles and databases,
+is a member of `rds_superuser` (an ordinary role here) and of the monitoring roles; connections need TLS and
+a password. What is not: RDS lets `rds_superuser` make event triggers and untrusted extensions, stock
+PostgreSQL lets superusers only.
 """
 
 import ipaddress
@@ -125,7 +126,8 @@ class Cluster:
         (self._data / "postgresql.auto.conf").write_text(
             f"listen_addresses = '{ADDRESS}'\nport = {self.port}\nunix_socket_directories = ''\nssl = on\n"
             "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nshared_buffers = 64MB\n"
-            "max_connections = 60\nmax_prepared_transactions = 5\nwal_level = logical\nlog_statement = 'all'\n"
+            "max_connections = 60\nmax_prepared_transactions = 5\nwal_level = logical\nlog_statement = "
+            "'all'\n"
         )
         self._give()
         self._execute("pg_ctl", f"--pgdata={self._data}", f"--log={self.directory}/log", "--wait", "start")
@@ -147,7 +149,8 @@ class Cluster:
                 os.chown(path, account.pw_uid, account.pw_gid)
 
     def _execute(self, program: str, *arguments: str) -> None:
-        # pg_ctl's server keeps standard output open: a file, not a pipe, or we would wait for the server's end.
+        # pg_ctl's server keeps standard output open: a file, not a pipe, or we would wait for the server's
+        # end.
         with tempfile.TemporaryFile() as output:
             done = subprocess.run(
                 [str(self._binaries / program), *arguments],

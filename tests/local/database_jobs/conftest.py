@@ -13,7 +13,6 @@ from typing import Any
 
 import boto3
 import pytest
-from database_jobs.command_line import parse_inputs, parser, perform
 from moto.server import ThreadedMotoServer
 
 from tests.local.database_jobs.clusters import ADDRESS, MASTER, Authority, Cluster
@@ -118,6 +117,9 @@ class Run:
 
     def verify(self) -> int:
         """Run the job `verify` in this process, which is quicker; return its exit code."""
+        # Here and not above: benchmarks use this module without the jobs' package on their path.
+        from database_jobs.command_line import parse_inputs, parser, perform
+
         inputs = parse_inputs(parser().parse_args(self.arguments("verify")[3:]))
         return perform("verify", inputs, boto3.Session())
 
@@ -210,7 +212,10 @@ class Migrated:
 
 @pytest.fixture(scope="module")
 def migrated(aws: dict[str, str], authority: Authority, blue: Cluster, green: Cluster) -> Migrated:
-    """A database with one of everything, moved by the jobs in the order of the runbook; the source stays fenced."""
+    """A database with one of everything, moved by the jobs in the order of the runbook.
+
+    The source stays fenced.
+    """
     source, candidate = generation("blue", blue, DATABASE), generation("green", green, DATABASE)
     output = [Run(aws, authority, {}, source).job("prepare-role")]
     load(blue, DATABASE, TORTURE)

@@ -24,7 +24,8 @@ DIFFERENCES: dict[str, tuple[str, str, str]] = {
     ),
     "null instead of empty": ("UPDATE cache SET value = NULL", "row content", "public.cache"),
     "two values swapped": (
-        "UPDATE booking SET room = CASE room WHEN 1 THEN 2 ELSE 1 END WHERE lower(during) = any (ARRAY(SELECT lower(during)"
+        "UPDATE booking SET room = CASE room WHEN 1 THEN 2 ELSE 1 END WHERE lower(during) = any "
+        "(ARRAY(SELECT lower(during)"
         " FROM booking WHERE room IN (1, 2) ORDER BY 1 LIMIT 2))",
         "row content",
         "public.booking",
@@ -102,7 +103,8 @@ DIFFERENCES: dict[str, tuple[str, str, str]] = {
     "policy changed": ("ALTER POLICY own_rows ON person USING (true)", "policy", "public.person own_rows"),
     "row security off": ("ALTER TABLE person DISABLE ROW LEVEL SECURITY", "row security", "public.person"),
     "function body": (
-        "CREATE OR REPLACE FUNCTION doubled(n int DEFAULT 2) RETURNS int LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 5"
+        "CREATE OR REPLACE FUNCTION doubled(n int DEFAULT 2) RETURNS int LANGUAGE sql IMMUTABLE STRICT "
+        "PARALLEL SAFE COST 5"
         " SET search_path = public, pg_temp AS 'SELECT 3 * n'",
         "function",
         "public.doubled(integer)",

@@ -39,7 +39,8 @@ def locked(blue: Cluster, filled: Run) -> Iterator[psycopg.Connection]:
 def waiting(cluster: Cluster) -> int:
     with cluster.superuser("postgres") as connection:
         row = connection.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name = 'know-me-database-job'"
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND application_name "
+            "= 'know-me-database-job'"
         ).fetchone()
     assert row is not None
     return int(row[0])

@@ -1,4 +1,7 @@
-"""A schema with one of everything moves by the jobs alone: looked at with SQL, not with our own verification."""
+"""A schema with one of everything moves by the jobs alone.
+
+Looked at with SQL, not with our own verification.
+"""
 
 import hashlib
 from typing import Any
@@ -19,43 +22,55 @@ FACTS = {
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE n.nspname !~ '^(pg_|information_schema)' ORDER BY 1, 2""",
     "columns": """
-        SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity, attgenerated,
-               attstattarget, attstorage, pg_get_expr(d.adbin, d.adrelid)
-        FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
-        WHERE attnum > 0 AND NOT attisdropped AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)' ORDER BY 1, 2""",
+        SELECT attrelid::regclass::text, attname, format_type(atttypid, atttypmod), attnotnull, attidentity,
+               attgenerated, attstattarget, attstorage, pg_get_expr(d.adbin, d.adrelid)
+        FROM pg_attribute a JOIN pg_class c ON c.oid = attrelid
+        LEFT JOIN pg_attrdef d ON adrelid = attrelid AND adnum = attnum
+        WHERE attnum > 0 AND NOT attisdropped
+        AND relnamespace::regnamespace::text !~ '^(pg_|information_schema)' ORDER BY 1, 2""",
     "constraints": """
-        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated, condeferrable, condeferred
-        FROM pg_constraint ORDER BY 1, 2, 3""",
-    "indexes": "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisvalid, indisclustered FROM pg_index"
+        SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid), convalidated, condeferrable,
+        condeferred FROM pg_constraint ORDER BY 1, 2, 3""",
+    "indexes": "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid), indisvalid, "
+    "indisclustered FROM pg_index"
     " JOIN pg_class c ON c.oid = indrelid WHERE c.oid >= 16384 AND relkind <> 't' ORDER BY 1",
     "triggers": "SELECT tgrelid::regclass::text, tgname, tgenabled, pg_get_triggerdef(oid) FROM pg_trigger"
     " WHERE NOT tgisinternal ORDER BY 1, 2",
-    "policies": "SELECT schemaname, tablename, policyname, permissive, roles::text, cmd, qual, with_check FROM pg_policies"
+    "policies": "SELECT schemaname, tablename, policyname, permissive, roles::text, cmd, qual, "
+    "with_check FROM pg_policies"
     " ORDER BY 2, 3",
-    "table grants": "SELECT oid::regclass::text, (SELECT array_agg(x::text ORDER BY x::text) FROM unnest(relacl) x)"
+    "table grants": "SELECT oid::regclass::text, (SELECT array_agg(x::text ORDER BY x::text) FROM "
+    "unnest(relacl) x)"
     " FROM pg_class WHERE oid >= 16384 AND relacl IS NOT NULL ORDER BY 1",
     "column grants": "SELECT attrelid::regclass::text, attname, attacl::text FROM pg_attribute"
     " WHERE attrelid >= 16384 AND attacl IS NOT NULL ORDER BY 1, 2",
-    "default privileges": "SELECT pg_get_userbyid(defaclrole), defaclnamespace::regnamespace::text, defaclobjtype,"
+    "default privileges": "SELECT pg_get_userbyid(defaclrole), defaclnamespace::regnamespace::text, "
+    "defaclobjtype,"
     " defaclacl::text FROM pg_default_acl ORDER BY 1, 2, 3",
-    "functions": "SELECT oid::regprocedure::text, prosrc, proacl::text, proconfig, prosecdef, pg_get_userbyid(proowner)"
-    " FROM pg_proc WHERE oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid AND deptype = 'e')"
+    "functions": "SELECT oid::regprocedure::text, prosrc, proacl::text, proconfig, prosecdef, "
+    "pg_get_userbyid(proowner)"
+    " FROM pg_proc WHERE oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend WHERE objid = pg_proc.oid "
+    "AND deptype = 'e')"
     " ORDER BY 1",
-    "publications": "SELECT p.pubname, pg_get_userbyid(pubowner), pubinsert, pubdelete, t.tablename, t.attnames"
+    "publications": "SELECT p.pubname, pg_get_userbyid(pubowner), pubinsert, pubdelete, t.tablename, "
+    "t.attnames"
     " FROM pg_publication p LEFT JOIN pg_publication_tables t USING (pubname) ORDER BY 1, 5",
     "extensions": "SELECT extname, extversion, extnamespace::regnamespace::text FROM pg_extension ORDER BY 1",
     "comments": "SELECT classoid::regclass::text, description FROM pg_description WHERE objoid >= 16384"
     " AND description ~ '(row|enough|address|private|old|third|own words)' ORDER BY 1, 2",
     "large objects": "SELECT oid, pg_get_userbyid(lomowner), lomacl::text, sha256(lo_get(oid))"
     " FROM pg_largeobject_metadata ORDER BY 1",
-    "database": "SELECT pg_get_userbyid(datdba), datconnlimit, datcollate, shobj_description(oid, 'pg_database')"
+    "database": "SELECT pg_get_userbyid(datdba), datconnlimit, datcollate, shobj_description(oid, "
+    "'pg_database')"
     " FROM pg_database WHERE datname = 'know_me'",
     "rows of person": "SELECT md5(string_agg(p::text, '|' ORDER BY number)), count(*) FROM person p",
-    "rows of partitions": "SELECT tableoid::regclass::text, count(*), sum(id) FROM event GROUP BY 1 ORDER BY 1",
+    "rows of partitions": "SELECT tableoid::regclass::text, count(*), sum(id) FROM event GROUP BY 1 "
+    "ORDER BY 1",
     "rows of quoted names": 'SELECT * FROM "Mixed Case"."Table with ""quotes"" and ünïcode" ORDER BY 1',
     "rows without columns": "SELECT count(*) FROM nothing",
     "rows by inheritance": "SELECT tableoid::regclass::text, a FROM parent ORDER BY 1, 2",
-    "sequences": "SELECT schemaname, sequencename, last_value, start_value, increment_by, max_value, cycle, cache_size"
+    "sequences": "SELECT schemaname, sequencename, last_value, start_value, increment_by, max_value, "
+    "cycle, cache_size"
     " FROM pg_sequences ORDER BY 1, 2",
     "untouched sequence": "SELECT last_value, is_called FROM untouched",
     "materialised view": "SELECT * FROM moods ORDER BY 1",
@@ -79,16 +94,19 @@ def test_roles_move_without_passwords_and_only_the_application_may_log_in(migrat
         found: dict[str, Any] = {
             row[0]: row[1:]
             for row in connection.execute(
-                "SELECT rolname, rolcanlogin, rolinherit, rolconnlimit, rolvaliduntil::timestamptz AT TIME ZONE 'UTC'"
+                "SELECT rolname, rolcanlogin, rolinherit, rolconnlimit, rolvaliduntil::timestamptz AT "
+                "TIME ZONE 'UTC'"
                 " FROM pg_roles WHERE rolname !~ '^(pg_|rds)'"
             )
         }
         members = connection.execute(
-            "SELECT r.rolname, m.rolname, admin_option FROM pg_auth_members a JOIN pg_roles r ON r.oid = roleid"
+            "SELECT r.rolname, m.rolname, admin_option FROM pg_auth_members a JOIN pg_roles r ON r.oid "
+            "= roleid"
             " JOIN pg_roles m ON m.oid = member WHERE m.rolname IN ('reporting', 'know_me') ORDER BY 1, 2"
         ).fetchall()
         settings = connection.execute(
-            "SELECT r.rolname, d.datname, setconfig FROM pg_db_role_setting s LEFT JOIN pg_roles r ON r.oid = setrole"
+            "SELECT r.rolname, d.datname, setconfig FROM pg_db_role_setting s LEFT JOIN pg_roles r ON "
+            "r.oid = setrole"
             " LEFT JOIN pg_database d ON d.oid = setdatabase ORDER BY 1, 2"
         ).fetchall()
     assert found[APPLICATION_ROLE][0] is True

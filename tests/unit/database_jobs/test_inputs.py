@@ -4,10 +4,9 @@ import json
 from typing import Any
 
 import pytest
+from database_jobs.command_line import parse_inputs, parser
 from hypothesis import given
 from hypothesis import strategies as st
-
-from database_jobs.command_line import parse_inputs, parser
 
 DATABASE: dict[str, Any] = {
     "generation": "blue",

@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given
-from hypothesis import strategies as st
-
 from database_jobs.certificates import fetch_bundle
 from database_jobs.client_tools import PROGRAMS, find
 from database_jobs.connections import Server
@@ -23,6 +20,8 @@ from database_jobs.progress import Progress, readable
 from database_jobs.restore import Contents, as_member
 from database_jobs.roles import ClusterDescription, Role, Setting, setting_value
 from database_jobs.verify import Difference, cause_of, older
+from hypothesis import given
+from hypothesis import strategies as st
 
 LISTING = """\
 ;
@@ -62,8 +61,9 @@ def test_tables_with_data_are_counted_whatever_their_names() -> None:
 
 
 def test_grants_of_other_grantors_are_made_as_a_member() -> None:
-    script = "SET SESSION AUTHORIZATION reporting;\nGRANT SELECT ON TABLE public.x TO y;\nRESET SESSION AUTHORIZATION;\n"
-    assert as_member(script) == "SET ROLE reporting;\nGRANT SELECT ON TABLE public.x TO y;\nRESET ROLE;\n"
+    grant = "GRANT SELECT ON TABLE public.x TO y;\n"
+    script = f"SET SESSION AUTHORIZATION reporting;\n{grant}RESET SESSION AUTHORIZATION;\n"
+    assert as_member(script) == f"SET ROLE reporting;\n{grant}RESET ROLE;\n"
 
 
 def description(**changes: Any) -> ClusterDescription:
@@ -229,7 +229,7 @@ def test_bundle_must_be_certificates(tmp_path: Path) -> None:
 def test_password_of_tools_lies_in_a_file_that_only_we_can_read(tmp_path: Path) -> None:
     # Given a password with the file's own separators
     secret = json.dumps({"username": "admin", "password": "a:b\\c"})
-    secrets = SimpleNamespace(get_secret_value=lambda SecretId: {"SecretString": secret})  # noqa: N803
+    secrets = SimpleNamespace(get_secret_value=lambda SecretId: {"SecretString": secret})
     database = Database(
         generation="blue",
         instance_id="i",
