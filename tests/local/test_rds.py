@@ -312,17 +312,16 @@ def test_a_crashed_server_is_restarted_with_what_was_committed(database: Databas
     with database.connect() as connection:
         connection.execute("CREATE TABLE survivors AS SELECT 1 AS id")
     (process,) = [each for each in local_aws.status()["processes"] if each["name"] == "rds/keeper"]
+
+    def restarts() -> int:
+        events = rds.describe_events(SourceIdentifier="keeper", SourceType="db-instance")["Events"]
+        return sum(event["Message"] == "DB instance restarted" for event in events)
+
+    before = restarts()
     # When
     os.kill(process["pid"], signal.SIGKILL)
     # Then
-    wait(
-        lambda: any(
-            event["Message"] == "DB instance restarted"
-            for event in rds.describe_events(SourceIdentifier="keeper", SourceType="db-instance")["Events"][
-                -1:
-            ]
-        )
-    )
+    wait(lambda: restarts() > before)
     assert database.query("SELECT id FROM survivors") == [(1,)]
 
 
