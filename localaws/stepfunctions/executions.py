@@ -17,6 +17,7 @@ from localaws.stepfunctions.errors import TIMEOUT, StateError, Stopped
 from localaws.stepfunctions.history import History
 from localaws.stepfunctions.integrations import TaskTokens
 from localaws.stepfunctions.scope import Scope
+from localaws.sts import RoleUnknownError
 
 RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED = "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"
 LAST_EVENTS = {
@@ -123,9 +124,17 @@ class Engine:
 
     def clients(self, region: str) -> Callable[[str], Callable[[str], Any]]:
         """Return role ARN → service → client."""
-        return lambda role_arn: (
-            lambda service: self._runtime.client(service, role_arn=role_arn, region=region)
-        )
+
+        def client(role_arn: str, service: str) -> Any:
+            try:
+                return self._runtime.client(service, role_arn=role_arn, region=region)
+            except RoleUnknownError as error:
+                raise StateError(
+                    "States.Permissions",
+                    f"Step Functions is not authorized to assume the provided role {role_arn}: {error}",
+                ) from error
+
+        return lambda role_arn: lambda service: client(role_arn, service)
 
     def _run(self, execution: Execution, region: str) -> None:
         definition = json.loads(execution.machine.definition)

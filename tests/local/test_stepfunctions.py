@@ -472,6 +472,22 @@ def test_a_missing_heartbeat_has_its_own_error(run: Run, local_aws: LocalAWS) ->
     assert ended["error"] == "States.HeartbeatTimeout"
 
 
+def test_a_role_that_does_not_exist_is_an_error_of_the_task(states: Any) -> None:
+    definition = {
+        "QueryLanguage": "JSONata",
+        "StartAt": "A",
+        "States": {"A": task("aws-sdk:ssm:getParameter", {"Name": "x"})},
+    }
+    arn = states.create_state_machine(
+        name=f"roleless-{uuid.uuid4().hex[:8]}",
+        definition=json.dumps(definition),
+        roleArn="arn:aws:iam::123456789012:role/does-not-exist",
+    )["stateMachineArn"]
+    ended = wait(states, states.start_execution(stateMachineArn=arn)["executionArn"])
+    assert ended["error"] == "States.Permissions"
+    assert "does-not-exist" in ended["cause"]
+
+
 # -- executions ----------------------------------------------------------------------------------------------
 
 
