@@ -301,7 +301,9 @@ class Stacks:
             creating = stack.blueprint is None
             stack.token, stack.disable_rollback = token, disable_rollback
             stack.tell("CREATE_IN_PROGRESS" if creating else "UPDATE_IN_PROGRESS", "User Initiated")
-            if not creating:
+            if creating:
+                stack.blueprint = blueprint
+            else:
                 stack.updated_at = datetime.now(UTC)
         self._runtime.background(
             f"stack {stack.name}", self._create if creating else self._update, stack, blueprint
@@ -313,7 +315,6 @@ class Stacks:
             raise ValidationError(f"Stack:{stack.id} is in {stack.status} state and can not be updated.")
 
     def _create(self, stack: Stack, blueprint: Blueprint) -> None:
-        stack.blueprint = blueprint
         deployment = self._deployment(stack, blueprint)
         try:
             deployment.run()

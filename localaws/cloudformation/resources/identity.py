@@ -145,4 +145,56 @@ class Policy(ResourceType):
             place.client("iam").delete_role_policy(RoleName=role, PolicyName=policy)
 
 
-TYPES = (Role(), Policy())
+class ManagedPolicy(ResourceType):
+    """AWS::IAM::ManagedPolicy."""
+
+    name = "AWS::IAM::ManagedPolicy"
+    name_property = "ManagedPolicyName"
+    replaced_by = frozenset({"Description", "ManagedPolicyName", "Path"})
+    properties = frozenset({"Description", "ManagedPolicyName", "Path", "PolicyDocument", "Roles"})
+
+    @override
+    def create(self, place: Place, properties: Properties) -> Made:
+        """Make the policy, then attach it."""
+        iam = place.client("iam")
+        parameters = {
+            "PolicyName": properties.get("ManagedPolicyName") or place.generated_name(128),
+            "PolicyDocument": json.dumps(properties["PolicyDocument"]),
+            **{key: properties[key] for key in ("Description", "Path") if key in properties},
+        }
+        arn = iam.create_policy(**conform("iam", "CreatePolicy", parameters))["Policy"]["Arn"]
+        for role in properties.get("Roles", []):
+            iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+        return Made(arn, {"PolicyArn": arn})
+
+    @override
+    def update(self, place: Place, made: Made, old: Properties, new: Properties) -> Made:
+        """Put another version in force; attach and detach."""
+        iam, arn = place.client("iam"), made.physical_id
+        if new["PolicyDocument"] != old["PolicyDocument"]:
+            document = json.dumps(new["PolicyDocument"])
+            iam.create_policy_version(PolicyArn=arn, PolicyDocument=document, SetAsDefault=True)
+            self._delete_old_versions(place, arn)
+        before, after = set(old.get("Roles", [])), set(new.get("Roles", []))
+        for role in sorted(after - before):
+            iam.attach_role_policy(RoleName=role, PolicyArn=arn)
+        for role in sorted(before - after):
+            iam.detach_role_policy(RoleName=role, PolicyArn=arn)
+        return made
+
+    @staticmethod
+    def _delete_old_versions(place: Place, arn: str) -> None:
+        iam = place.client("iam")
+        for version in iam.list_policy_versions(PolicyArn=arn)["Versions"]:
+            if not version["IsDefaultVersion"]:
+                iam.delete_policy_version(PolicyArn=arn, VersionId=version["VersionId"])
+
+    @override
+    def delete(self, place: Place, made: Made, properties: Properties) -> None:
+        """Detach and delete the policy."""
+        for role in properties.get("Roles", []):
+            place.client("iam").detach_role_policy(RoleName=role, PolicyArn=made.physical_id)
+        place.client("iam").delete_policy(PolicyArn=made.physical_id)
+
+
+TYPES = (Role(), Policy(), ManagedPolicy())
