@@ -229,7 +229,7 @@ def test_bundle_must_be_certificates(tmp_path: Path) -> None:
 def test_password_of_tools_lies_in_a_file_that_only_we_can_read(tmp_path: Path) -> None:
     # Given a password with the file's own separators
     secret = json.dumps({"username": "admin", "password": "a:b\\c"})
-    secrets = SimpleNamespace(get_secret_value=lambda SecretId: {"SecretString": secret})
+    secrets = SimpleNamespace(get_secret_value=lambda **_: {"SecretString": secret})
     database = Database(
         generation="blue",
         instance_id="i",
