@@ -20,6 +20,7 @@ from typing import Any
 
 import psutil
 
+from localaws.images import Images, ImagesFileError
 from localaws.processes import reap
 
 DEFAULT_PORT = 4566
@@ -27,6 +28,7 @@ START_SECONDS = 90
 STOP_SECONDS = 90
 OPTIONS_FILE = "options.json"
 LOG_FILE = "server.log"
+OUTPUT_FILE = "output.log"
 
 OK, FAILED = 0, 1
 
@@ -46,7 +48,7 @@ class Target:
         """Return what the server says about itself, or None when none of ours answers on the port."""
         try:
             with urllib.request.urlopen(
-                f"http://127.0.0.1:{self.port}/_localaws/status", timeout=10
+                f"http://127.0.0.1:{self.port}/_localaws/status", timeout=5
             ) as answer:
                 found = json.load(answer)
         except (urllib.error.URLError, OSError, ValueError):
@@ -89,7 +91,7 @@ def prepare(directory: Path) -> None:
         raise CommandError(f"{directory} is not empty and is not a local AWS's: choose another --directory.")
     for line in reap(directory / "processes"):
         print(f"ended what an earlier server left behind: {line}", file=sys.stderr)
-    clear(directory)
+    clear(directory, keep=(OUTPUT_FILE,))
     directory.mkdir(parents=True, exist_ok=True)
     directory.chmod(0o755)  # PostgreSQL runs as another user and must find its way in
 
@@ -116,6 +118,10 @@ def up(options: argparse.Namespace, target: Target) -> int:
     images = options.images.resolve() if options.images else None
     if images and not images.is_file():
         raise CommandError(f"--images {images}: there is no such file.")
+    try:
+        Images(images)
+    except ImagesFileError as error:
+        raise CommandError(str(error)) from error
     prepare(target.directory)
     (target.directory / OPTIONS_FILE).write_text(
         json.dumps({"port": target.port, "images": str(images) if images else None})
@@ -127,13 +133,9 @@ def up(options: argparse.Namespace, target: Target) -> int:
 
 def foreground(target: Target, images: Path | None) -> int:
     """Run the server in this process until it is told to stop."""
-    from localaws.images import ImagesFileError
-    from localaws.server import Options, serve
+    from localaws.server import Options, serve  # moto: seconds that the other commands need not wait
 
-    try:
-        serve(Options(target.directory, target.port, images))
-    except ImagesFileError as error:
-        raise CommandError(str(error)) from error
+    serve(Options(target.directory, target.port, images))
     clear(target.directory, keep=(LOG_FILE, OPTIONS_FILE))
     return OK
 
@@ -146,7 +148,7 @@ def detached(target: Target, images: Path | None) -> int:
     log = target.directory / LOG_FILE
     project = str(Path(__file__).parent.parent)
     search = os.pathsep.join(filter(None, [project, os.environ.get("PYTHONPATH")]))
-    with (target.directory / "output.log").open("ab") as output:
+    with (target.directory / OUTPUT_FILE).open("wb") as output:
         child = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -175,7 +177,7 @@ def detached(target: Target, images: Path | None) -> int:
         child.terminate()
     said = [
         path.read_text(errors="replace")[-3000:]
-        for path in (target.directory / "output.log", log)
+        for path in (target.directory / OUTPUT_FILE, log)
         if path.exists()
     ]
     raise CommandError("the server did not start:\n" + "\n".join(filter(None, said)))
@@ -246,9 +248,8 @@ def show_status(options: argparse.Namespace, target: Target) -> int:
     for process in running["processes"]:
         print(f"  {process['pid']:>7}  {process['name']}  since {_time(process['started_at'])}")
     for crash in running["crashes"]:
-        print(
-            f"crashed: {crash['name']} (process {crash['pid']}) with {crash['exit_status']} at {_time(crash['at'])}"
-        )
+        which = f"{crash['name']} (process {crash['pid']})"
+        print(f"crashed: {which} with {crash['exit_status']} at {_time(crash['at'])}")
     for failure in running["failures"]:
         print(f"failed: {failure['name']}: {failure['error']} at {_time(failure['at'])}")
     return OK
@@ -316,7 +317,7 @@ def _port(text: str) -> int:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; return 0 when it did its work, 1 when not, 2 for a wrong command line, 130 after Ctrl-C."""
+    """Run a command; return 0 (done), 1 (not done), 2 (wrong command line) or 130 (Ctrl-C)."""
     options = parser().parse_args(arguments)
     directory = (options.directory or default_directory(options.port)).resolve()
     command, _ = COMMANDS[options.command]

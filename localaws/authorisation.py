@@ -1,8 +1,8 @@
 """The one place that knows who calls, and may refuse.
 
-True: every request is attributed to a principal (the administrator, an IAM user or a session of a role); unknown and expired keys are
-refused as AWS refuses them; who called what is written to `requests.jsonl`. Not true: policies are not evaluated yet
-(`authorise` is where that will happen), and signatures are not verified.
+True: every request is attributed to a principal (the administrator, an IAM user or a session of a role);
+unknown and expired keys are refused as AWS refuses them; who called what is written to `requests.jsonl`. Not
+true: policies are not evaluated yet (`authorise` is where that will happen), and signatures are not verified.
 """
 
 import json
@@ -66,7 +66,7 @@ class RequestContext:
 
 
 def authorise(_context: RequestContext) -> None:
-    """Refuse the request (raise `Refusal`) or return. Everybody may do everything until policies are evaluated."""
+    """Refuse the request (raise `Refusal`) or return. Until policies are evaluated nobody is refused."""
 
 
 class Gate:

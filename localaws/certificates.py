@@ -1,7 +1,7 @@
 """A certificate authority of this server: what RDS's certificate bundle is in AWS.
 
-True: certificates are real and `verify-full` works against the bundle. Not true: there is one authority for everything, made anew at
-every start, valid for a month.
+True: certificates are real and `verify-full` works against the bundle. Not true: there is one authority for
+everything, made anew at every start, valid for a month.
 """
 
 import ipaddress

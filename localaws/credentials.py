@@ -1,7 +1,7 @@
 """Who may call this server: the administrator and the sessions of roles.
 
-True: an access key is known or it is refused; a role's session ends when its time is over. Not true: signatures
-are not verified, so the secret of a key is never checked (the server listens on loopback addresses only).
+True: an access key is known or it is refused; a role's session ends when its time is over. Not true:
+signatures are not verified, so the secret of a key is never checked (the server listens on loopback only).
 """
 
 import hashlib
@@ -33,8 +33,8 @@ class Credentials:
 def administrator(seed: str) -> Credentials:
     """Return the administrator's credentials of a server.
 
-    They derive from `seed` (directory and port), so a shell keeps working when the server is started again, and
-    the credentials of one server are unknown to another.
+    They derive from `seed` (directory and port), so a shell keeps working when the server is started again,
+    and the credentials of one server are unknown to another.
     """
     digest = hashlib.sha256(seed.encode()).digest()
     key = "AKIA" + "".join(ALPHABET[byte % 32] for byte in digest[:16])

@@ -1,6 +1,7 @@
 """Errors on demand: `POST /_localaws/faults` makes the next matching API calls fail.
 
-For what cannot be made to fail by means that AWS has. The body is one fault; `GET` lists what is left, `DELETE` clears.
+For what cannot be made to fail by means that AWS has. The body is one fault; `GET` lists what is left,
+`DELETE` clears.
 """
 
 from threading import Lock

@@ -1,6 +1,7 @@
 """What an image name means on a machine without containers: a command, a directory and a PATH.
 
-True: an image that is not listed cannot be pulled. Not true: a process sees this machine's file system, not the image's.
+True: an image that is not listed cannot be pulled. Not true: a process sees this machine's file system, not
+the image's; `pip install` in a build goes where this Python's programs are.
 
 The file (`--images`) is JSON; paths are relative to it, names are shell patterns and the first match counts:
 
@@ -158,7 +159,7 @@ class Images:
         raise UnknownImageError(f"image {image} is not known here: {where}")
 
     def build(self, image: str) -> BuildImage:
-        """Return the tools of a build image; every image has Python, PostgreSQL's client programs and Terraform."""
+        """Return the tools of a build image; all have Python, psql and Terraform."""
         found = next(
             (entry for pattern, entry in self._entries.builds.items() if fnmatchcase(image, pattern)),
             _Build(),

@@ -1,8 +1,9 @@
 """Local processes: started in a group of their own, watched, and never left behind.
 
 A process ends with the server in three ways. An orderly stop ends its group. When the server is killed, the
-kernel kills the process (PR_SET_PDEATHSIG). What that leaves (children of children) is found by `reap`, which the next
-`up` or `down` calls: every process is registered in a file with its start time, so a recycled process id is never mistaken for ours.
+kernel kills the process (PR_SET_PDEATHSIG). What that leaves (children of children) is found by `reap`, which
+the next `up` or `down` calls: every process is registered in a file with its start time, so a recycled
+process id is never mistaken for ours.
 """
 
 import ctypes
@@ -89,7 +90,7 @@ class Process:
             os.killpg(self.pid, number)
 
     def terminate(self, grace: float = GRACE_SECONDS, number: int = signal.SIGTERM) -> int | None:
-        """End the group: `number` first, SIGKILL after `grace` seconds; return the exit status. Not a crash."""
+        """End the group: `number`, then SIGKILL after `grace` seconds; return its status. No crash."""
         self.stopping = True
         if self.running:
             self.send(number)
@@ -182,6 +183,7 @@ class Supervisor:
             raise RuntimeError(f"the server is stopping: {name} is not started")
         command = [str(part) for part in arguments]
         opened = output.open("ab") if isinstance(output, Path) else None
+        target = output if isinstance(output, int) else opened
 
         def start() -> "subprocess.Popen[bytes]":
             return subprocess.Popen(
@@ -189,13 +191,13 @@ class Supervisor:
                 env=dict(environment),
                 cwd=directory,
                 stdin=subprocess.DEVNULL,
-                stdout=opened or output,
+                stdout=target,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 user=user,
                 group=user,
                 extra_groups=[] if user else None,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  (one prctl call, libc is loaded: safe after fork)
+                preexec_fn=_die_with_parent,  # one prctl call, libc is loaded: safe after fork
             )
 
         result: Future[subprocess.Popen[bytes]] = Future()

@@ -85,7 +85,7 @@ class Runtime:
         self._failures: deque[dict[str, Any]] = deque(maxlen=100)
 
     def client(self, service: str, role_arn: str | None = None, region: str | None = None) -> Any:
-        """Return a boto3 client to this server, as the administrator or as a role. Clients are shared and thread-safe.
+        """Return a boto3 client to this server, as the administrator or as a role. Clients are shared.
 
         Raises
         ------

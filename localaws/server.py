@@ -1,4 +1,4 @@
-"""The server: moto's application behind one door that knows who calls, and the modules that make services real."""
+"""The server: moto behind one door that knows who calls, and the modules that make services real."""
 
 import importlib
 import json
@@ -8,9 +8,10 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 from pydantic import ValidationError
 
@@ -22,6 +23,7 @@ from localaws.terraform_mirror import configuration, find_mirror
 MODULES = (
     # What makes a service real, in order. A line here is all that a new module needs.
     "localaws.sts",
+    "localaws.s3",
     "localaws.ec2",
     "localaws.awslambda",
     "localaws.codebuild",
@@ -32,6 +34,7 @@ MODULES = (
     "localaws.events",
     "localaws.scheduler",
     "localaws.stepfunctions",
+    "localaws.cloudformation",
 )
 
 CONTROL = "/_localaws/"
@@ -68,7 +71,7 @@ def build_runtime(options: Options) -> Runtime:
 
 
 def terraform_environment(directory: Path) -> dict[str, str]:
-    """Return what Terraform needs in a build to find its provider: nothing, or the CLI configuration of a mirror."""
+    """Return what Terraform needs in a build to find its provider: nothing, or a mirror's configuration."""
     given = os.environ.get("TF_CLI_CONFIG_FILE")
     if given:
         return {"TF_CLI_CONFIG_FILE": str(Path(given).resolve())}
@@ -115,7 +118,7 @@ class Door:
 
     def _call(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         from localaws.authorisation import Principal, RequestContext, authorise
-        from localaws.operations import Refusal, identify, wire_error
+        from localaws.operations import Refusal, identify
         from localaws.unimplemented import refusal
 
         begun = time.monotonic()
@@ -238,10 +241,9 @@ class Door:
 
 def session_token(environ: dict[str, Any]) -> str | None:
     """Return the session token of a request: a header, or in a presigned address a parameter."""
-    from urllib.parse import parse_qs
-
     header = environ.get("HTTP_X_AMZ_SECURITY_TOKEN")
-    return header or parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Security-Token", [None])[0]
+    values = parse_qs(environ.get("QUERY_STRING", "")).get("X-Amz-Security-Token")
+    return header or (values[0] if values else None)
 
 
 def _unrouted(status: str, body: bytes, action: str) -> bool:

@@ -7,13 +7,13 @@ included). Not true: trust policies are not evaluated yet, and web identity and 
 from typing import Any
 
 from moto.core.exceptions import ServiceException
-from moto.core.responses import ActionResult
 from moto.iam.models import iam_backends
 from moto.sts.models import AssumedRole, STSBackend, sts_backends
 from moto.sts.responses import TokenResponse
 from moto.utilities.utils import get_partition
 
 from localaws.credentials import Credentials
+from localaws.operations import Operation, Refusal, wire_error
 from localaws.runtime import Runtime
 
 SERVICE_SESSION_SECONDS = 12 * 3600
@@ -65,13 +65,18 @@ def install(runtime: Runtime) -> None:
     stock_assume_role = TokenResponse.assume_role
     stock_caller = STSBackend.get_caller_identity
 
-    def checked_assume_role(self: TokenResponse) -> ActionResult:
+    def checked_assume_role(self: TokenResponse) -> Any:
         role_arn = self._get_param("RoleArn") or ""
         if not role_exists(role_arn):
             caller = self.backend.get_caller_identity(self.access_key, self.region)[1]
-            raise RoleUnknownError(
-                f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {role_arn}"
+            # Not raised: moto would answer 400, because the API's model does not list this error.
+            message = f"User: {caller} is not authorized to perform: sts:AssumeRole on resource: {role_arn}"
+            status, headers, body = wire_error(
+                Refusal(403, "AccessDenied", message),
+                Operation("sts", "AssumeRole", None, None),
+                self.headers.get("Content-Type", ""),
             )
+            return status, {**headers, "status": status}, body.decode()
         return stock_assume_role(self)
 
     def caller_identity(self: STSBackend, access_key_id: str, region: str) -> Any:
@@ -82,5 +87,5 @@ def install(runtime: Runtime) -> None:
         return stock_caller(self, access_key_id, region)
 
     TokenResponse.assume_role = checked_assume_role
-    # A backend method, because moto answers unknown keys with an invented user; nobody but this method decides.
+    # A backend method, because moto answers unknown keys with an invented user.
     STSBackend.get_caller_identity = caller_identity

@@ -2,8 +2,8 @@
 
 True: a process per execution environment, warm reuse, as many at once as there are events, reserved
 concurrency, timeouts, errors while loading, exits, logs with START, END and REPORT, log tail, asynchronous
-invocation with two retries, destinations and dead-letter queue, function URLs, versions, role credentials, and
-an interpreter that sees only the runtime, the layers and the function.
+invocation with two retries, destinations and dead-letter queue, function URLs, versions, role credentials,
+and an interpreter that sees only the runtime, the layers and the function.
 
 Not true: the interpreter is this machine's (another runtime is refused when the function is made), the task
 root is not read-only nor at /var/task, layers are not at /opt, /tmp is the machine's (`TMPDIR` is private),
@@ -220,8 +220,8 @@ def check(runtime_name: str | None, package_type: str, role: str | None) -> None
     if runtime_name != INTERPRETER:
         raise InvalidParameterValueException(
             f"The runtime {runtime_name} is not available: the local AWS runs functions with this machine's"
-            f" interpreter, {INTERPRETER}. Deploy with it (CDK context python_runtime={INTERPRETER[6:]}), or start"
-            f" the local AWS with {runtime_name}."
+            f" interpreter, {INTERPRETER}. Deploy with it (CDK context python_runtime={INTERPRETER[6:]}),"
+            f" or start the local AWS with {runtime_name}."
         )
     if role is not None and not role_exists(role):
         raise InvalidParameterValueException(
@@ -230,7 +230,7 @@ def check(runtime_name: str | None, package_type: str, role: str | None) -> None
 
 
 class Asynchronous:
-    """Events that nobody waits for: retried twice, then given to the dead-letter queue or the failure destination.
+    """Events that nobody waits for: retried twice, then given to a destination or a queue.
 
     Parameters
     ----------

@@ -3,6 +3,7 @@
 import json
 import os
 import queue
+import shutil
 import signal
 import sys
 import threading
@@ -177,7 +178,8 @@ class ExecutionEnvironment:
         begun = time.monotonic()
         if failure is None:
             deadline = int((time.time() + settings.timeout_seconds) * 1000)
-            trace = f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]};Parent={uuid.uuid4().hex[:16]};Sampled=0"
+            root = f"1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}"
+            trace = f"Root={root};Parent={uuid.uuid4().hex[:16]};Sampled=0"
             self._api.send(
                 Invocation(request_id, event, deadline, {"Lambda-Runtime-Trace-Id": trace, **headers})
             )
@@ -294,8 +296,6 @@ class ExecutionEnvironment:
 
     def dispose(self) -> None:
         """End everything: process, Runtime API and log."""
-        import shutil
-
         self.close()
         self._api.close()
         os.close(self._output)

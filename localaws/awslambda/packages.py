@@ -69,7 +69,7 @@ class Packages:
         return self._unpacked("task", [archive])
 
     def layers(self, archives: list[bytes]) -> Path | None:
-        """Return the directory that stands for /opt: the layers one over the other, or None without layers."""
+        """Return the directory that stands for /opt: the layers one over the other. None without any."""
         return self._unpacked("opt", archives) if archives else None
 
     def _unpacked(self, kind: str, archives: list[bytes]) -> Path:

@@ -30,7 +30,7 @@ class Invocation:
 
 @dataclass(frozen=True)
 class Answer:
-    """What the function said: `response`, `error` (of an invocation) or `init` (an error while it started)."""
+    """What the function said: `response`, `error`, or `init` (an error while it started)."""
 
     kind: str
     request_id: str

@@ -108,6 +108,10 @@ class Projects(CodeBuildBackend):  # type: ignore[misc]
 
         return moto.codebuild.urls
 
+    @property
+    def _default_key(self) -> str:
+        return f"arn:{self.partition}:kms:{self.region_name}:{self.account_id}:alias/aws/s3"
+
     # ------------------------------------------------------------------ projects
 
     def arn(self, kind: str, name: str) -> str:
@@ -123,7 +127,7 @@ class Projects(CodeBuildBackend):  # type: ignore[misc]
             now = time.time()
             project = {
                 "arn": self.arn("project", name),
-                "encryptionKey": f"arn:{self.partition}:kms:{self.region_name}:{self.account_id}:alias/aws/s3",
+                "encryptionKey": self._default_key,
                 "badge": {"badgeEnabled": False},
                 "cache": {"type": "NO_CACHE"},
                 "timeoutInMinutes": 60,
@@ -261,7 +265,7 @@ class Projects(CodeBuildBackend):  # type: ignore[misc]
         _check(record)
         if record["source"]["type"] not in IMPLEMENTED:
             raise InvalidInputException(
-                f"Source type {record['source']['type']} is not implemented by the local AWS: use S3 or NO_SOURCE"
+                f"Source type {record['source']['type']} is not implemented here: use S3 or NO_SOURCE"
             )
         record["logs"] = self._logs(
             parameters.get("logsConfigOverride") or project.get("logsConfig") or {}, name, identifier

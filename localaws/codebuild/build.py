@@ -384,7 +384,7 @@ class Build:
             self._say(f"Uploaded {len(files)} files to {destination['location']}")
 
     def _expanded(self, name: str | None) -> str | None:
-        """Return an artifact's name with its shell expressions evaluated, as CodeBuild does (`name-$(date +%F)`)."""
+        """Return an artifact's name with its shell expressions (`name-$(date +%F)`) evaluated."""
         if name is None or self._shell is None or not set("$`") & set(name):
             return name
         target: Path = self._directory / "name"
@@ -458,7 +458,7 @@ class Build:
             os.close(self._output)
             self._output = -1
         if self._pump is not None:
-            # Whoever still holds the pipe was killed with the shell's group; do not wait for ever all the same.
+            # Whoever held the pipe was killed with the shell's group; all the same, never wait for ever.
             self._pump.join(STOP_GRACE_SECONDS)
         if self._log is not None:
             self._log.close()

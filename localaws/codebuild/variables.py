@@ -74,7 +74,7 @@ def _resolve(kind: str, value: str, parameters: Any, secrets: Any) -> str:
 
 
 def _secret(reference: str, secrets: Any) -> str:
-    """Return a secret by `<id or ARN>:<JSON key>:<version stage>:<version id>`; the last three are optional."""
+    """Return a secret by `<id or ARN>:<JSON key>:<version stage>:<version id>`; all optional but the id."""
     parts = reference.split(":")
     names = 7 if reference.startswith("arn:") else 1
     secret_id, rest = ":".join(parts[:names]), [*parts[names:], "", "", ""]

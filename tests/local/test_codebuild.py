@@ -2,14 +2,21 @@
 
 import io
 import json
+import logging
+import threading
 import time
 import uuid
 import zipfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from localaws.codebuild.build import Build as BuildRun
+from localaws.images import BuildImage
+from localaws.processes import Supervisor
 
 pytestmark = pytest.mark.local
 
@@ -308,6 +315,96 @@ def _running(mark: str) -> bool:
     )
 
 
+class FakeImages:
+    def build(self, image: str) -> BuildImage:
+        return BuildImage("/usr/bin:/bin", {})
+
+
+class FakeRuntime:
+    """What a build needs of a server, without one."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.log = logging.getLogger("test")
+        self.processes = Supervisor(directory / "processes", self.log)
+        self.images = FakeImages()
+
+    def client(self, *_: Any) -> None:
+        return None
+
+    def role_environment(self, *_: Any) -> dict[str, str]:
+        return {}
+
+
+def local_build(directory: Path, buildspec: str, seconds: float, slots: int = 1, queue: float = 1) -> Build:
+    """Run a build without a server (AWS's shortest timeout is five minutes); return its record."""
+    record = {
+        "id": "project:1",
+        "arn": "arn:aws:codebuild:us-east-1:123456789012:build/project:1",
+        "buildNumber": 1,
+        "initiator": "me",
+        "encryptionKey": "",
+        "startTime": time.time(),
+        "serviceRole": "arn",
+        "source": {"type": "NO_SOURCE", "buildspec": buildspec},
+        "environment": {"image": "x"},
+        "artifacts": {"type": "NO_ARTIFACTS"},
+        "logs": {"cloudWatchLogs": {"status": "DISABLED"}},
+        "phases": [],
+        "buildStatus": "IN_PROGRESS",
+    }
+    runtime: Any = FakeRuntime(directory)
+    BuildRun(runtime, record, {}, lambda *_: None, seconds, queue, threading.Semaphore(slots)).run()
+    return record
+
+
+def test_build_that_takes_too_long_ends_timed_out_with_its_processes(tmp_path: Path) -> None:
+    mark = f"32{uuid.uuid4().int % 10**6}"
+    build = local_build(tmp_path, spec(phases={"build": commands(f"sleep {mark} & sleep {mark}")}), 0.7)
+    assert build["buildStatus"] == "TIMED_OUT" and phases(build)["BUILD"] == "TIMED_OUT"
+    assert context(build, "BUILD") == {"statusCode": "BUILD_TIMED_OUT", "message": "Build has timed out. "}
+    assert not _running(mark)
+
+
+def test_build_that_waits_too_long_in_the_queue_is_timed_out(tmp_path: Path) -> None:
+    build = local_build(tmp_path, spec(phases={"build": commands("true")}), 10, slots=0, queue=0.1)
+    assert build["buildStatus"] == "TIMED_OUT" and phases(build)["QUEUED"] == "TIMED_OUT"
+
+
+def test_build_leaves_no_file_behind(tmp_path: Path) -> None:
+    build = local_build(tmp_path, spec(phases={"build": commands("touch x")}), 10)
+    assert build["buildStatus"] == "SUCCEEDED" and list((tmp_path / "codebuild").iterdir()) == []
+
+
+def test_state_changes_are_events(projects: Projects, local_aws: Any) -> None:
+    # Given a rule that puts CodeBuild's events into a queue
+    sqs, events = local_aws.client("sqs"), local_aws.client("events")
+    name = f"builds-{uuid.uuid4().hex[:8]}"
+    queue = sqs.create_queue(QueueName=name)["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    project = projects.create(spec(phases={"build": commands("false")}))
+    pattern = {
+        "source": ["aws.codebuild"],
+        "detail-type": ["CodeBuild Build State Change"],
+        "detail": {"project-name": [project]},
+    }
+    events.put_rule(Name=name, EventPattern=json.dumps(pattern))
+    events.put_targets(Rule=name, Targets=[{"Id": "1", "Arn": arn}])
+    # When a build fails
+    started = projects.codebuild.start_build(projectName=project)["build"]
+    projects.wait(started["id"])
+    # Then its start and its end were told
+    seen: list[str] = []
+    deadline = time.monotonic() + 15
+    while len(seen) < 2 and time.monotonic() < deadline:
+        for message in sqs.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            detail = json.loads(message["Body"])["detail"]
+            assert detail["build-id"] == started["arn"]
+            seen.append(detail["build-status"])
+        time.sleep(0.1)
+    assert sorted(seen) == ["FAILED", "IN_PROGRESS"]
+
+
 def test_logs_appear_while_the_build_runs(projects: Projects) -> None:
     project = projects.create(spec(phases={"build": commands("echo first-$((1+1)); sleep 30")}))
     started = projects.codebuild.start_build(projectName=project)["build"]
@@ -384,7 +481,7 @@ def test_build_acts_as_its_role_and_sees_nothing_of_the_server(projects: Project
             env={"exported-variables": ["CALLER", "NAMES", "PWD"]},
             phases={
                 "build": commands(
-                    "export CALLER=$(python3 -c \"import boto3;print(boto3.client('sts').get_caller_identity()['Arn'])\")",
+                    "export CALLER=$(aws sts get-caller-identity --query Arn --output text)",
                     "export NAMES=$(/usr/bin/env | cut -d= -f1 | sort | tr '\\n' ' ')",
                 )
             },
