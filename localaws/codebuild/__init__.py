@@ -30,6 +30,7 @@ from moto.core.responses import ActionResult, EmptyResult
 
 from localaws.codebuild.build import Build
 from localaws.codebuild.source import IMPLEMENTED
+from localaws.events import publisher
 from localaws.runtime import Runtime
 
 CONCURRENT_BUILDS = 8
@@ -319,19 +320,11 @@ class Projects(CodeBuildBackend):  # type: ignore[misc]
             },
             **extra,
         }
-        entry = {
-            "Source": "aws.codebuild",
-            "DetailType": detail_type,
-            "Resources": [record["arn"]],
-            "Detail": json.dumps(detail),
-        }
         try:
-            answer = self.runtime.client("events", region=self.region_name).put_events(Entries=[entry])
+            publisher(self.runtime, self.region_name)("aws.codebuild", detail_type, [record["arn"]], detail)
         except Exception:
+            # A rule that cannot be served must not end the build; the build itself is told by its record.
             self.runtime.log.exception("event of %s", record["id"])
-            return
-        if answer.get("FailedEntryCount"):
-            self.runtime.log.error("event of %s: %s", record["id"], answer["Entries"])
 
     def instances(self) -> list[dict[str, Any]]:
         """Return the builds that run, for `status`."""

@@ -268,7 +268,8 @@ def test_function_url_passes_the_request_and_returns_the_answer(functions: Funct
         "def handler(event, context):\n"
         "    if event['rawPath'] == '/bad': raise ValueError\n"
         "    method = event['requestContext']['http']['method']\n"
-        "    return {'statusCode': 201, 'headers': {'x-me': 'yes'}, 'body': method + event['rawPath'] + event['queryStringParameters']['q'] + event['body']}\n"
+        "    return {'statusCode': 201, 'headers': {'x-me': 'yes'}, 'body': method + event['rawPath']\n"
+        "            + event['queryStringParameters']['q'] + event['body']}\n"
     )
     url = functions.client.create_function_url_config(FunctionName=name, AuthType="NONE")["FunctionUrl"]
     request = urllib.request.Request(f"{url}a/b?q=1", data=b"text", method="PUT")
