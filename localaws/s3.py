@@ -3,10 +3,9 @@
 True: a Deny in a bucket policy refuses object calls when principal, action, resource and every condition
 match; condition operators that are not implemented are refused when the policy is evaluated. Not true: plain
 HTTP to the local server counts as secure transport (`aws:SecureTransport` is true), because the server is on
-loopback addresses and has no TLS, and a policy that demands TLS would refuse every call; policies are evaluated
-for
-object calls only, and statements for particular principals are passed over until `localaws.authorisation`
-evaluates policies.
+loopback addresses and has no TLS, and a policy that demands TLS would refuse every call; policies are
+evaluated for object calls only, and statements for particular principals are passed over until
+`localaws.authorisation` evaluates policies.
 
 Departures from moto: it answers "denied" for each statement whose condition does *not* match, so
 `FakeBucket.get_permission`, the only place that evaluates bucket policies, is replaced. It takes a

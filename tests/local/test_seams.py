@@ -1,0 +1,69 @@
+"""What we lean on inside moto. A failure here after an upgrade means: read that module of localaws again."""
+
+import inspect
+from typing import Any
+
+import pytest
+from moto.awslambda.models import FunctionUrlConfig, LambdaBackend, LambdaFunction
+from moto.awslambda.responses import LambdaResponse
+from moto.codebuild.models import CodeBuildBackend, codebuild_backends
+from moto.codebuild.responses import CodeBuildResponse
+from moto.core.base_backend import BaseBackend
+from moto.core.responses import BaseResponse
+from moto.core.serialize import get_serializer_class
+from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.s3.models import FakeBucket
+from moto.s3.responses import S3Response
+from moto.sts.models import STSBackend
+from moto.sts.responses import TokenResponse
+
+PARAMETERS = [
+    (LambdaFunction.__init__, ["self", "account_id", "spec", "region", "version"]),
+    (LambdaFunction.invoke, ["self", "body", "request_headers", "response_headers"]),
+    (LambdaFunction.update_configuration, ["self", "config_updates"]),
+    (LambdaFunction.get_configuration, ["self", "on_create"]),
+    (LambdaBackend.delete_function, ["self", "function_name", "qualifier"]),
+    (LambdaBackend.layers_versions_by_arn, ["self", "layer_version_arn"]),
+    (FunctionUrlConfig.__init__, ["self", "function", "config"]),
+    (LambdaResponse._enrich_response, ["headers", "body"]),
+    (CodeBuildBackend.__init__, ["self", "region_name", "account_id"]),
+    (CodeBuildBackend.delete_project, ["self", "project_name"]),
+    (FakeBucket.get_permission, ["self", "action", "resource"]),
+    (S3Response._bucket_response, ["self", "request", "full_url"]),
+    (S3Response._key_response, ["self", "request", "full_url"]),
+    (S3Response.get_bucket_notification, ["self"]),
+    (TokenResponse.assume_role, ["self"]),
+    (STSBackend.get_caller_identity, ["self", "access_key_id", "region"]),
+    (
+        STSBackend.assume_role,
+        ["self", "region_name", "role_session_name", "role_arn", "policy", "duration", "external_id"],
+    ),
+    (DomainDispatcherApplication.__init__, ["self", "create_app"]),
+    (create_backend_app, ["service"]),
+    (get_serializer_class, ["service_name", "protocol"]),
+]
+
+
+@pytest.mark.parametrize(
+    ("function", "names"), PARAMETERS, ids=lambda value: getattr(value, "__qualname__", "")
+)
+def test_method_that_is_replaced_or_called_has_the_parameters_we_know(
+    function: Any, names: list[str]
+) -> None:
+    assert list(inspect.signature(function).parameters) == names
+
+
+def test_actions_of_codebuild_are_methods_of_its_response_class() -> None:
+    from localaws.codebuild import ACTIONS
+
+    stock = {"update_project"}  # new: moto has none
+    assert {action.__name__ for action in ACTIONS} - stock <= set(vars(CodeBuildResponse))
+
+
+def test_backends_are_made_from_a_class_that_can_be_replaced_and_named_by_url_module() -> None:
+    assert codebuild_backends.backend is CodeBuildBackend
+    assert isinstance(inspect.getattr_static(BaseBackend, "_url_module"), property)
+
+
+def test_actions_that_moto_lacks_raise_not_implemented() -> None:
+    assert "raise NotImplementedError" in inspect.getsource(BaseResponse.call_action)
