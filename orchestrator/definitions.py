@@ -178,10 +178,16 @@ def _describe_snapshots(names: Names, _target: str) -> tuple[Permission, ...]:
     )
 
 
+def _update_services(names: Names, _target: str) -> tuple[Permission, ...]:
+    services = names.arn("ecs", f"service/{names.prefix}*/{names.of('*')}")
+    return (Permission(("ecs:UpdateService",), (services,), MADE_LATER),)
+
+
 INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::lambda:invoke": _invoke,
     "arn:aws:states:::codebuild:startBuild.sync": _build,
     "arn:aws:states:::states:startExecution.sync:2": _execution,
+    "arn:aws:states:::aws-sdk:ecs:updateService": _update_services,
     "arn:aws:states:::aws-sdk:rds:createDBSnapshot": _create_snapshot,
     "arn:aws:states:::aws-sdk:rds:describeDBSnapshots": _describe_snapshots,
 }
