@@ -260,7 +260,11 @@ def _time(seconds: float) -> str:
 
 
 def print_environment(_options: argparse.Namespace, target: Target) -> int:
-    """Print the shell commands that point any tool at the server."""
+    """Print the shell commands that point any tool at the server.
+
+    The function is for version 1 of the AWS CLI, which does not let the environment name the endpoint of RDS
+    (in us-east-1) and SQS, only `--endpoint-url`.
+    """
     running = target.status()
     if not running:
         raise CommandError(
@@ -269,6 +273,7 @@ def print_environment(_options: argparse.Namespace, target: Target) -> int:
     for name, value in sorted(running["environment"].items()):
         print(f"export {name}={shlex.quote(value)}")
     print("unset AWS_PROFILE AWS_SESSION_TOKEN")
+    print(f'aws() {{ command aws --endpoint-url http://127.0.0.1:{target.port} "$@"; }}')
     return OK
 
 

@@ -43,9 +43,10 @@ def test_up_status_env_reset_down_and_each_again(place: list[str]) -> None:
     assert again.returncode == 0 and "already running" in again.stdout
     assert pid(place) == first
     # And the shell's variables reach it
-    aws = str(Path(sys.executable).parent / "aws")
+    tools = str(Path(sys.executable).parent)
+    calls = "aws s3 mb s3://emptied && aws rds describe-db-instances && aws sqs list-queues && env aws s3 ls"
     exported = subprocess.run(
-        ["bash", "-c", 'eval "$1" && exec "$2" s3 mb s3://emptied', "-", command("env", *place).stdout, aws],
+        ["bash", "-c", f'PATH="{tools}:$PATH"; eval "$1" && {calls}', "-", command("env", *place).stdout],
         capture_output=True,
         text=True,
         timeout=60,
