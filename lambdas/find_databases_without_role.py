@@ -1,8 +1,10 @@
-"""Find the active database when its application role was never made."""
+"""Find the active database when its application role was never made, and the services that wait for it."""
+
+from typing import TypedDict
 
 from aws_lambda_powertools import Logger
 from know_me.aws import client
-from know_me.manifest import DatabaseGeneration, read_manifest
+from know_me.manifest import DatabaseGeneration, Service, read_manifest
 from know_me.observability import step
 from know_me.settings import Settings
 from pydantic import BaseModel
@@ -14,15 +16,23 @@ class Event(BaseModel):
     run_id: str
 
 
+class Found(TypedDict):
+    """Databases without their role, and the services whose tasks could not start for want of it."""
+
+    databases: list[DatabaseGeneration]
+    services: list[Service]
+
+
 @step(Event)
-def lambda_handler(_event: Event, settings: Settings, _logger: Logger) -> dict[str, list[DatabaseGeneration]]:
-    """Return `{"databases": […]}`: the active one when its application secret is empty.
+def lambda_handler(_event: Event, settings: Settings, _logger: Logger) -> Found:
+    """Return the active database when its application secret is empty, with the app's services.
 
     Terraform makes the secret empty; the `prepare-role` job fills it. A candidate gets its
     role from its migration.
     """
-    database = read_manifest(client("ssm"), settings.environment).active_database
+    manifest = read_manifest(client("ssm"), settings.environment)
+    database = manifest.active_database
     secret = client("secretsmanager").describe_secret(SecretId=database.application_secret_arn)
     stages = secret.get("VersionIdsToStages", {}).values()
     filled = any("AWSCURRENT" in labels for labels in stages)
-    return {"databases": [] if filled else [database]}
+    return Found(databases=[] if filled else [database], services=[] if filled else manifest.services)

@@ -42,7 +42,7 @@ ANSWERS: dict[str, Any] = {
         "run_folder": "s3://b/runs/x",
     },
     "TakeLock": {"taken": True},
-    "FindDatabasesWithoutRole": {"databases": []},
+    "FindDatabasesWithoutRole": {"databases": [], "services": []},
     "FindCandidate": {"source": DATABASE, "candidate": CANDIDATE},
     "Quiesce": {"deadline": LATER},
     "CheckQuiet": {"quiet": True, "still_running": []},
@@ -386,7 +386,7 @@ def test_a_return_with_nothing_to_do_says_so(make: Make) -> None:
 
 
 def test_provision_applies_its_plan_and_makes_a_missing_role(make: Make) -> None:
-    runbooks = make({"FindDatabasesWithoutRole": {"databases": [DATABASE]}})
+    runbooks = make({"FindDatabasesWithoutRole": {"databases": [DATABASE], "services": []}})
     ended = runbooks.run("provision", {})
     assert ended["status"] == "SUCCEEDED", ended.get("cause")
     assert runbooks.path(ended["executionArn"]) == [

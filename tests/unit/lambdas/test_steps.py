@@ -180,6 +180,7 @@ def test_a_database_whose_application_secret_is_empty_lacks_its_role(
         secrets.put_secret_value(SecretId=arn, SecretString="{}")
     found = call("find_databases_without_role", run_id="p1")
     assert [database["generation"] for database in found["databases"]] == expected
+    assert [service["name"] for service in found["services"]] == (["know-me-staging-api"] if expected else [])
 
 
 def test_return_refuses_what_is_no_run(environment: None) -> None:
