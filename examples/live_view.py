@@ -3,7 +3,8 @@
 On a terminal one table is redrawn; anywhere else (a log of a build) a line is printed for each change.
 """
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, Protocol
@@ -20,6 +21,7 @@ from examples.executions import Visit
 
 _LAST_JOB = ("dump", "restore", "verify")
 _SHOWN_ROWS = 30
+_SECONDS_BETWEEN_NOTES = 10
 
 
 class View(Protocol):
@@ -30,10 +32,12 @@ class View(Protocol):
 
 
 class PlainView:
-    """A line for each state that is entered, each that took long, and each tenth of the copy."""
+    """A line for each state that is entered, each that took long, and the notes now and then."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, now: Callable[[], float] = time.monotonic) -> None:
         self._console = console
+        self._now = now
+        self._noted_at: float | None = None
         self._entered: set[tuple[str, str, datetime]] = set()
         self._left: set[tuple[str, str, datetime]] = set()
         self._notes: list[str] = []
@@ -51,11 +55,17 @@ class PlainView:
                 if (seconds := visit.seconds(visit.left)) >= 1:
                     at = visit.left.astimezone().strftime("%H:%M:%S")
                     self._print(f"{at}  {visit.runbook:<13}  {visit.state}: done in {elapsed(seconds)}")
-        copy = notes[:1]
-        if copy != self._notes:
-            self._notes = copy
-            for note in copy:
+        if notes != self._notes and self._is_time_for_notes():
+            self._notes = notes
+            for note in notes:
                 self._print(f"          {note}")
+
+    def _is_time_for_notes(self) -> bool:
+        now = self._now()
+        if self._noted_at is not None and now - self._noted_at < _SECONDS_BETWEEN_NOTES:
+            return False
+        self._noted_at = now
+        return True
 
     def _print(self, line: str) -> None:
         self._console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -25,13 +25,15 @@ def test_durations_are_said_as_a_person_says_them(seconds: float, words: str) ->
     assert elapsed(seconds) == words
 
 
-def test_plain_lines_are_printed_once() -> None:
+def test_plain_lines_are_printed_once_and_notes_now_and_then() -> None:
     # Given a view that is not on a terminal
     output = io.StringIO()
-    shown = PlainView(Console(file=output, width=120))
+    clock = iter([0.0, 3.0, 12.0])
+    shown = PlainView(Console(file=output, width=120), lambda: next(clock))
     # When the same state is seen twice and then left
     shown.update([visit("Stop the API", 0, None)], ["copy: 10 %"])
     shown.update([visit("Stop the API", 0, None)], ["copy: 10 %"])
+    shown.update([], ["copy: 15 %"])
     shown.update([visit("Stop the API", 0, 12), visit("Short [one]", 12, 12.1)], ["copy: 20 %"])
     # Then each change is one line
     lines = [line.split("  ", 1)[-1].strip() for line in output.getvalue().splitlines()]
