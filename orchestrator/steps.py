@@ -294,7 +294,7 @@ STEPS = (
             read_manifest,
             check_environment,
             describe_executions,
-            list_executions("provision", "migrate", "move-database", "return"),
+            list_executions("provision", "migrate"),
             use_run_folder,
         ),
         timeout_seconds=180,
@@ -334,7 +334,7 @@ STEPS = (
         "stop_run",
         (
             describe_executions,
-            list_executions("provision", "move-database"),
+            list_executions("provision"),
             stop_moving,
             see_builds,
             stop_database_jobs,
