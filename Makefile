@@ -15,9 +15,11 @@ PACKAGES := app.py orchestrator lambdas codebuild localaws examples tests bench
 TYPED := orchestrator localaws examples app.py
 
 # Terraform's plugins: a filesystem mirror when this machine has one, otherwise the registry.
-export TF_CLI_CONFIG_FILE := $(or $(TF_CLI_CONFIG_FILE),$(shell $(PYTHON) -m localaws.terraform_mirror build/terraform.rc))
+TF_CLI_CONFIG_FILE := $(shell $(PYTHON) -m localaws.terraform_mirror build/terraform.rc)
 ifeq ($(TF_CLI_CONFIG_FILE),)
 unexport TF_CLI_CONFIG_FILE
+else
+export TF_CLI_CONFIG_FILE
 endif
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 

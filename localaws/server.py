@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from localaws.images import Images
 from localaws.postgresql import PostgreSQL, PostgreSQLNotFoundError
 from localaws.runtime import Runtime
-from localaws.terraform_mirror import configuration, find_mirror
+from localaws.terraform_mirror import configuration_file
 
 MODULES = (
     # What makes a service real, in order. A line here is all that a new module needs.
@@ -72,16 +72,8 @@ def build_runtime(options: Options) -> Runtime:
 
 def terraform_environment(directory: Path) -> dict[str, str]:
     """Return what Terraform needs in a build to find its provider: nothing, or a mirror's configuration."""
-    given = os.environ.get("TF_CLI_CONFIG_FILE")
-    if given:
-        return {"TF_CLI_CONFIG_FILE": str(Path(given).resolve())}
-    optional = Path("/opt")
-    mirror = find_mirror(os.environ, optional.iterdir() if optional.is_dir() else ())
-    if mirror is None:
-        return {}
-    file = directory / "terraform.rc"
-    file.write_text(configuration(mirror))
-    return {"TF_CLI_CONFIG_FILE": str(file)}
+    file = configuration_file(os.environ, directory / "terraform.rc")
+    return {} if file is None else {"TF_CLI_CONFIG_FILE": str(file)}
 
 
 StartResponse = Callable[[str, list[tuple[str, str]]], Any]

@@ -66,21 +66,45 @@ def configuration(mirror: Path) -> str:
 """
 
 
-def main(arguments: list[str]) -> int:
-    """Write the configuration to the file named by the argument when a mirror exists; print its path."""
-    target = Path(arguments[0])
+def configuration_file(environment: Mapping[str, str], target: Path) -> Path | None:
+    """Return the CLI configuration that Terraform should use, or None when it needs none.
+
+    Parameters
+    ----------
+    environment:
+        Variables of the process. A `TF_CLI_CONFIG_FILE` that exists wins; one that does not is what
+        Terraform itself would warn about and ignore.
+    target:
+        Where the configuration is written when a mirror is found.
+
+    Raises
+    ------
+    FileNotFoundError
+        When `TERRAFORM_PROVIDER_MIRROR` does not contain the AWS provider.
+    """
+    given = environment.get("TF_CLI_CONFIG_FILE")
+    if given and Path(given).is_file():
+        return Path(given).resolve()
     optional = Path("/opt")
+    mirror = find_mirror(environment, optional.iterdir() if optional.is_dir() else ())
+    if mirror is None:
+        return None
+    target.parent.mkdir(parents=True, exist_ok=True)
+    text = configuration(mirror)
+    if not target.exists() or target.read_text() != text:
+        target.write_text(text)
+    return target.resolve()
+
+
+def main(arguments: list[str]) -> int:
+    """Print the path of the configuration to use, if any; it is written to the file the argument names."""
     try:
-        mirror = find_mirror(os.environ, optional.iterdir() if optional.is_dir() else ())
+        file = configuration_file(os.environ, Path(arguments[0]))
     except FileNotFoundError as error:
         print(error, file=sys.stderr)
         return 1
-    if mirror is not None:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        text = configuration(mirror)
-        if not target.exists() or target.read_text() != text:
-            target.write_text(text)
-        print(target.resolve())
+    if file is not None:
+        print(file)
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from localaws.prerequisites import TOOLS, missing, version_of
-from localaws.terraform_mirror import PROVIDER, configuration, find_mirror
+from localaws.terraform_mirror import PROVIDER, configuration, configuration_file, find_mirror
 
 
 def test_every_missing_tool_is_named_in_one_go() -> None:
@@ -47,3 +47,22 @@ def test_configuration_installs_only_our_provider_from_the_mirror(tmp_path: Path
     text = configuration(tmp_path)
     assert f'path    = "{tmp_path}"' in text
     assert text.count("registry.terraform.io/hashicorp/aws") == 2
+
+
+def test_a_configuration_that_exists_is_kept(tmp_path: Path) -> None:
+    given = tmp_path / "given.rc"
+    given.touch()
+    assert configuration_file({"TF_CLI_CONFIG_FILE": str(given)}, tmp_path / "new.rc") == given
+
+
+def test_a_configuration_that_does_not_exist_gives_way_to_the_mirror(tmp_path: Path) -> None:
+    # Given a variable that names nothing, and a mirror
+    (tmp_path / "mirror" / PROVIDER).mkdir(parents=True)
+    environment = {
+        "TF_CLI_CONFIG_FILE": str(tmp_path / "absent.rc"),
+        "TERRAFORM_PROVIDER_MIRROR": str(tmp_path / "mirror"),
+    }
+    # When the configuration is looked for, then the mirror's is written
+    written = configuration_file(environment, tmp_path / "build" / "new.rc")
+    assert written == tmp_path / "build" / "new.rc"
+    assert str(tmp_path / "mirror") in written.read_text()
