@@ -31,12 +31,12 @@ from moto.ecs.exceptions import (
 )
 from moto.ecs.models import EC2ContainerServiceBackend, ecs_backends
 from moto.ecs.responses import EC2ContainerServiceResponse
-from moto.events.models import events_backends
 
 from localaws import elbv2
 from localaws.ecs.metadata import Metadata
 from localaws.ecs.service import KEPT, Deployment, Service, _configuration
 from localaws.ecs.task import Task
+from localaws.events import publisher
 from localaws.runtime import Runtime
 
 TICK_SECONDS = 0.2
@@ -103,7 +103,7 @@ class Controller:
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
         self.metadata = Metadata(runtime)
-        self._events: queue.SimpleQueue[tuple[str, str, str, list[str], dict[str, Any]]] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[tuple[str, list[str], dict[str, Any]]] = queue.SimpleQueue()
 
     # ------------------------------------------------------------------ services
 
@@ -332,10 +332,10 @@ class Controller:
     ) -> Task:
         task = Task(
             self.runtime, self.metadata, cluster, definition, request,
-            lambda changed: self._task_changed(backend, changed), balancing,
+            self._task_changed, balancing,
         )  # fmt: skip
         backend.tasks.setdefault(cluster.name, {})[task.task_arn] = task
-        self._task_changed(backend, task)
+        self._task_changed(task)
         task.start()
         return task
 
@@ -369,35 +369,24 @@ class Controller:
 
     # ------------------------------------------------------------------ events
 
-    def _task_changed(self, backend: Any, task: Task) -> None:
+    def _task_changed(self, task: Task) -> None:
         detail = json.loads(json.dumps(task.describe(), default=lambda moment: moment.isoformat()))
-        self._events.put(
-            (backend.account_id, backend.region_name, "ECS Task State Change", [task.task_arn], detail)
-        )
+        self._events.put(("ECS Task State Change", [task.task_arn], detail))
 
     def _announce(self, service: Service, name: str, kind: str, deployment: Deployment | None) -> None:
-        region, account = service.arn.split(":")[3:5]
         detail = {"eventName": name, "eventType": kind, "clusterArn": service.cluster.arn}
         if deployment:
             detail |= {"deploymentId": deployment.id, "reason": deployment.reason}
         about = "ECS Deployment State Change" if deployment else "ECS Service Action"
-        self._events.put((account, region, about, [service.arn], detail))
+        self._events.put((about, [service.arn], detail))
 
     def publish(self) -> None:
         """Send the events to EventBridge in the order in which they happened."""
+        send = publisher(self.runtime)
         while True:
-            account, region, kind, resources, detail = self._events.get()
+            kind, resources, detail = self._events.get()
             try:
-                events_backends[account][region].put_events(
-                    [
-                        {
-                            "Source": "aws.ecs",
-                            "DetailType": kind,
-                            "Detail": json.dumps(detail),
-                            "Resources": resources,
-                        }
-                    ]
-                )
+                send("aws.ecs", kind, resources, detail)
             except Exception:
                 self.runtime.log.exception("ecs: %s was not delivered", kind)
 

@@ -7,6 +7,7 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -90,11 +91,16 @@ def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 
 @pytest.fixture(scope="session")
-def local_aws(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalAWS]:
+def local_aws() -> Iterator[LocalAWS]:
     """A local AWS on a free port in a temporary directory; everything it starts ends with the session."""
-    directory = tmp_path_factory.mktemp("localaws")
-    for ancestor in (directory, *list(directory.parents)[:2]):
-        ancestor.chmod(0o755)  # PostgreSQL runs as another user
+    # Not below pytest's own directory: another session closes that one to PostgreSQL, which is another user.
+    with tempfile.TemporaryDirectory(prefix="localaws-test-", ignore_cleanup_errors=True) as name:
+        directory = Path(name)
+        directory.chmod(0o755)
+        yield from _serve(directory)
+
+
+def _serve(directory: Path) -> Iterator[LocalAWS]:
     port = free_port()
     images = PROJECT / "examples" / "images.json"
     arguments = ["--port", str(port), "--directory", str(directory)]

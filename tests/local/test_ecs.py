@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.local.conftest import LocalAWS
+
 pytestmark = pytest.mark.local
 
 IMAGE = "know-me/api:test"
@@ -251,6 +253,28 @@ def test_a_task_reports_its_exit_code_and_its_output_is_in_the_log(world: World)
     stream = f"t/api/{task['taskArn'].rsplit('/', 1)[-1]}"
     events = world.logs.get_log_events(logGroupName="/tests/ecs", logStreamName=stream)["events"]
     assert [event["message"] for event in events] == ["done"]
+
+
+def test_the_states_of_a_task_are_events(world: World, local_aws: LocalAWS):
+    # Given a rule that sends the events of stopped tasks to a queue
+    events, queues = local_aws.client("events"), local_aws.client("sqs")
+    queue = queues.create_queue(QueueName="task-events")["QueueUrl"]
+    arn = queues.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["aws.ecs"], "detail-type": ["ECS Task State Change"]}
+    events.put_rule(Name="task-events", EventPattern=json.dumps(pattern))
+    events.put_targets(Rule="task-events", Targets=[{"Id": "queue", "Arn": arn}])
+    # When a task runs and ends
+    task = world.ended(world.run(world.define("events", "pass")))
+    # Then its last state arrives
+    seen = []
+    deadline = time.monotonic() + 10
+    while "STOPPED" not in seen and time.monotonic() < deadline:
+        for message in queues.receive_message(QueueUrl=queue, MaxNumberOfMessages=10).get("Messages", []):
+            detail = json.loads(message["Body"])["detail"]
+            if detail["taskArn"] == task["taskArn"]:
+                seen.append(detail["lastStatus"])
+            queues.delete_message(QueueUrl=queue, ReceiptHandle=message["ReceiptHandle"])
+    assert "STOPPED" in seen
 
 
 def test_a_container_sees_only_what_ecs_gives_it(world: World, monkeypatch: pytest.MonkeyPatch):
