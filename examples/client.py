@@ -134,7 +134,11 @@ class WritingClient:
                 if self._stopping.wait(self._interval):
                     return
                 answer = self._write(path, body)
-                if answer is not None and path == "journal-entries":
+                if (
+                    answer is not None
+                    and path == "journal-entries"
+                    and not self._stopping.wait(self._interval)
+                ):
                     comment = {
                         "entry_id": answer["id"],
                         "user_id": user["id"],
