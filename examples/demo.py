@@ -154,6 +154,7 @@ class Demo:
             listener_port=self.options.listener_port,
         )
         with self.step(f"Deploying the orchestrator: cdk deploy {environment.stack}"):
+            environment.bootstrap()
             environment.deploy()
         with self.step("Provisioning the infrastructure: state machine provision (plan → apply)"):
             self.show(environment, environment.executions.start("provision"))

@@ -90,29 +90,35 @@ class KnowMeEnvironment:
 
     # ------------------------------------------------------------ deploying
 
+    def bootstrap(self) -> None:
+        """Prepare account and region for the CDK; once is enough for all environments, again does no harm."""
+        # Outside the project there is no app: bootstrapping does not need the template.
+        self._cdk("bootstrap", f"aws://{self.account}/{self.region}", directory=self._home())
+
     def deploy(self) -> None:
         """Deploy the orchestrator with the CDK; changes nothing when nothing changed."""
-        log = self.directory / "cdk.log"
+        context = [
+            option for name, value in self._context().items() for option in ("--context", f"{name}={value}")
+        ]
+        output = f"--output={self.directory / 'cdk.out'}"
+        self._cdk("deploy", self.stack, "--require-approval=never", "--progress=events", output, *context)
+
+    def _home(self) -> Path:
         # The CDK CLI keeps accounts under HOME: another account's would be mistaken for ours.
         home = self.directory / "home"
         home.mkdir(parents=True, exist_ok=True)
+        return home
+
+    def _cdk(self, *arguments: str, directory: Path = PROJECT) -> None:
         cdk = str(PROJECT / "node_modules" / ".bin" / "cdk")
         variables = {
-            "HOME": str(home),
+            "HOME": str(self._home()),
             "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
             "CDK_DEFAULT_ACCOUNT": self.account,
             "CDK_DEFAULT_REGION": self.region,
         }
-        quiet = ["--no-notices", "--no-version-reporting"]
-        # Outside the project there is no app: bootstrapping does not need the template.
-        bootstrap = [cdk, "bootstrap", f"aws://{self.account}/{self.region}", *quiet]
-        run(bootstrap, log=log, environment=variables, directory=home)
-        options = [f"--output={self.directory / 'cdk.out'}", *quiet]
-        options += [
-            option for name, value in self._context().items() for option in ("--context", f"{name}={value}")
-        ]
-        deploy = [cdk, "deploy", self.stack, "--require-approval=never", "--progress=events", *options]
-        run(deploy, log=log, environment=variables)
+        command = [cdk, *arguments, "--no-notices", "--no-version-reporting"]
+        run(command, log=self.directory / "cdk.log", environment=variables, directory=directory)
 
     def _context(self) -> dict[str, str]:
         terraform_variables = {

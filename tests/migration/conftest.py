@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import psycopg
@@ -51,6 +52,8 @@ class Theatre:
         self._directory = directory
         self._pool = ThreadPoolExecutor(len(PLAN), thread_name_prefix="environment")
         self._results: dict[str, Future[Any]] = {}
+        # Two bootstraps at the same time would change one stack, which CloudFormation refuses.
+        self._bootstrapping = Lock()
         self.stages: dict[str, Stage] = {}
 
     def schedule(self, wanted: set[str]) -> None:
@@ -93,6 +96,8 @@ class Theatre:
             listener_port=port,
             terraform_variables={"deletion_protection": False, "database_skip_final_snapshot": True},
         )
+        with self._bootstrapping:
+            environment.bootstrap()
         environment.deploy()
         stage = Stage(environment, self._server, self._directory / name / "writes.jsonl")
         self.stages[name] = stage

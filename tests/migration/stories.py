@@ -135,9 +135,8 @@ def _everything_that_could_be_touched(stage: Stage) -> dict[str, Any]:
         },
         "tasks": environment.running_tasks(),
         "lock": stage.lock(),
-        "children": [
-            name for runbook in ("provision", "move-database", "return") for name in _names(stage, runbook)
-        ],
+        # Not `return`: EventBridge starts it for every failed run, and it finds nothing to return.
+        "children": [name for runbook in ("provision", "move-database") for name in _names(stage, runbook)],
     }
 
 
