@@ -21,6 +21,8 @@ unexport TF_CLI_CONFIG_FILE
 else
 export TF_CLI_CONFIG_FILE
 endif
+# The CDK runs on every Node.js that is not broken; jsii warns at each start of one past its end of life.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help

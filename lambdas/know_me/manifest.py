@@ -70,6 +70,7 @@ class DatabaseGeneration(Part):
     port: int = Field(ge=1, le=65535)
     database_name: str
     engine_version: str
+    allocated_storage: int = Field(gt=0, description="GiB")
     master_secret_arn: str
     application_secret_arn: str
     application_role: str

@@ -32,7 +32,7 @@ run "a_new_environment" {
   }
 
   assert {
-    condition     = keys(module.database["blue"].manifest) == keys({ application_role = 0, application_secret_arn = 0, database_name = 0, endpoint = 0, engine_version = 0, generation = 0, instance_id = 0, master_secret_arn = 0, port = 0, security_group_ids = 0, subnet_ids = 0 })
+    condition     = keys(module.database["blue"].manifest) == keys({ allocated_storage = 0, application_role = 0, application_secret_arn = 0, database_name = 0, endpoint = 0, engine_version = 0, generation = 0, instance_id = 0, master_secret_arn = 0, port = 0, security_group_ids = 0, subnet_ids = 0 })
     error_message = "A generation in the manifest has the contract's fields."
   }
 }

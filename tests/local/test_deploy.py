@@ -65,7 +65,9 @@ def cdk(local_aws: LocalAWS, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     assert settled(cloudformation, stack_id)["StackStatus"] == "DELETE_COMPLETE"
     buckets = {bucket["Name"] for bucket in local_aws.client("s3").list_buckets()["Buckets"]}
     assert {f"{STACK}-artifacts-123456789012", f"{STACK}-state-123456789012"} <= buckets
-    assert not local_aws.client("lambda").list_functions()["Functions"]
+    pages = local_aws.client("lambda").get_paginator("list_functions").paginate()
+    functions = [function["FunctionName"] for page in pages for function in page["Functions"]]
+    assert [name for name in functions if name.startswith(STACK)] == []
 
 
 def test_the_stack_is_complete(cdk: CDKCommand) -> None:

@@ -5,6 +5,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
@@ -43,18 +44,17 @@ def _newest_binaries() -> Path:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def cluster() -> Iterator[str]:
     """A PostgreSQL of this module's own; yields the connection string of its superuser."""
     binaries = newest_binaries()
-    directory = tmp_path_factory.mktemp("postgresql")
+    # Not below pytest's own directory: another session closes that one to PostgreSQL, which is another user.
+    directory = Path(tempfile.mkdtemp(prefix="postgresql-test-"))
     data = directory / "data"
     unprivileged: dict[str, Any] = {}
     account = unprivileged_account()
     if account is not None:
         unprivileged = {"user": account, "extra_groups": []}
         shutil.chown(directory, account)
-        for parent in [directory, *directory.parents][:3]:
-            parent.chmod(parent.stat().st_mode | 0o711)
 
     def run(*arguments: str | Path) -> None:
         subprocess.run(arguments, check=True, stdout=subprocess.DEVNULL, cwd="/", timeout=60, **unprivileged)
@@ -76,6 +76,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     run(binaries / "pg_ctl", "-D", data, "-w", "-l", directory / "log", "-o", options, "start")
     yield f"host=127.0.0.1 port={PORT} user=postgres dbname=postgres sslmode=disable"
     run(binaries / "pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+    shutil.rmtree(directory)
 
 
 @pytest.fixture

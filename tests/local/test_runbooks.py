@@ -398,6 +398,7 @@ def test_provision_applies_its_plan_and_makes_a_missing_role(make: Make) -> None
         "Look for a database without its role",
         "Is a role missing?",
         "Make the application role",
+        "Start the app's tasks again",
         "Write the report",
         "Is the lock our own?",
         "Release the lock",

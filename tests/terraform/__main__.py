@@ -5,28 +5,32 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2] / "terraform"
+INIT = ("init", "-backend=false", "-input=false", "-no-color")
+CHECKS = (("validate", "-no-color"), ("test", "-no-color"))
 
 
-def commands(module: Path) -> list[list[str]]:
-    """Return the commands that check one module, in order."""
-    checks = [
-        ["terraform", "init", "-backend=false", "-input=false", "-no-color"],
-        ["terraform", "validate", "-no-color"],
-    ]
-    if any(module.rglob("*.tftest.hcl")):
-        checks.append(["terraform", "test", "-no-color"])
-    return checks
+def run(environment: Mapping[str, str], module: Path, arguments: tuple[str, ...]) -> bool:
+    """Run one Terraform command in a module, print it when it tests or fails, return whether it succeeded."""
+    command = ["terraform", *arguments]
+    done = subprocess.run(command, cwd=module, env=environment, text=True, capture_output=True, check=False)
+    if arguments[0] == "test" or done.returncode:
+        print(f"{module.name}: {' '.join(command)}\n{done.stdout}{done.stderr}", flush=True)
+    return done.returncode == 0
 
 
 def main() -> int:
     """Check the root and every module that carries tests; return 1 when one fails."""
-    failed = []
     with tempfile.TemporaryDirectory(prefix="terraform-test-") as directory:
-        copy = Path(directory) / "terraform"
-        shutil.copytree(SOURCE, copy, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*"))
+        root = Path(directory) / "terraform"
+        shutil.copytree(
+            SOURCE, root, symlinks=True, ignore=shutil.ignore_patterns(".terraform", "*.tfstate*")
+        )
         plugins = Path(directory) / "plugins"
         plugins.mkdir()
         environment = {
@@ -36,22 +40,14 @@ def main() -> int:
             "CHECKPOINT_DISABLE": "1",
             "AWS_EC2_METADATA_DISABLED": "true",
         }
-        modules = [
-            copy,
-            *sorted(module for module in copy.glob("modules/*") if any(module.rglob("*.tftest.hcl"))),
-        ]
-        for module in modules:
-            for command in commands(module):
-                done = subprocess.run(
-                    command, cwd=module, env=environment, text=True, capture_output=True, check=False
-                )
-                if command[1] == "test" or done.returncode:
-                    print(
-                        f"{module.relative_to(copy.parent)}: {' '.join(command)}\n{done.stdout}{done.stderr}"
-                    )
-                if done.returncode:
-                    failed.append(f"{module.name}: {command[1]}")
-                    break
+        modules = [root, *sorted({file.parents[1] for file in root.glob("modules/*/tests/*.tftest.hcl")})]
+        terraform = partial(run, environment)
+        # One after the other: Terraform's plugin cache is not made for two at once.
+        failed = [module.name for module in modules if not terraform(module, INIT)]
+        if not failed:
+            with ThreadPoolExecutor(os.cpu_count()) as pool:
+                passed = pool.map(lambda module: all(terraform(module, check) for check in CHECKS), modules)
+                failed = [module.name for module, good in zip(modules, passed, strict=True) if not good]
     if failed:
         print(f"failed: {', '.join(failed)}", file=sys.stderr)
     return 1 if failed else 0

@@ -32,6 +32,7 @@ output "manifest" {
     port                   = aws_db_instance.this.port
     database_name          = aws_db_instance.this.db_name
     engine_version         = aws_db_instance.this.engine_version_actual
+    allocated_storage      = aws_db_instance.this.allocated_storage
     master_secret_arn      = aws_db_instance.this.master_user_secret[0].secret_arn
     application_secret_arn = aws_secretsmanager_secret.application.arn
     application_role       = local.application_role

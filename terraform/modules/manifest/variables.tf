@@ -21,6 +21,7 @@ variable "document" {
         port                   = number
         database_name          = string
         engine_version         = string
+        allocated_storage      = number
         master_secret_arn      = string
         application_secret_arn = string
         application_role       = string

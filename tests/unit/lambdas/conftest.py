@@ -33,6 +33,7 @@ def database(generation: str) -> dict[str, Any]:
         "port": 5432,
         "database_name": "know_me",
         "engine_version": "17.4",
+        "allocated_storage": 20,
         "master_secret_arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!{generation}",
         "application_secret_arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:know-me/{generation}",
         "application_role": "know_me",
