@@ -89,7 +89,7 @@ class Runtime:
 
         Raises
         ------
-        localaws.sts.RoleUnknownError
+        localaws.roles.RoleUnknownError
             The role does not exist.
         """
         key = (service, role_arn, region or self.region)
@@ -116,7 +116,7 @@ class Runtime:
         )
 
     def _role_credentials(self, role_arn: str, session_name: str) -> Credentials:
-        from localaws.sts import assume_role  # moto must not be imported before the server prepared it
+        from localaws.roles import assume_role  # moto must not be imported before the server prepared it
 
         return assume_role(role_arn, session_name, self.region)
 
@@ -125,7 +125,7 @@ class Runtime:
 
         Raises
         ------
-        localaws.sts.RoleUnknownError
+        localaws.roles.RoleUnknownError
             The role does not exist.
         """
         credentials = self._role_credentials(role_arn, session_name)

@@ -28,8 +28,8 @@ from moto.awslambda.responses import LambdaResponse
 
 from localaws.awslambda.environment import ExecutionEnvironment, Outcome, Settings
 from localaws.awslambda.packages import INTERPRETER, Packages, prepare_runtime
+from localaws.roles import role_exists
 from localaws.runtime import Runtime
-from localaws.sts import role_exists
 
 ENVIRONMENTS = 60
 """Execution environments of a server; AWS's quota is 1000 concurrent executions."""

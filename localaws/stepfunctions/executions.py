@@ -11,13 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from localaws.roles import RoleUnknownError
 from localaws.runtime import Runtime
 from localaws.stepfunctions import interpreter, maps, naming
 from localaws.stepfunctions.errors import TIMEOUT, StateError, Stopped
 from localaws.stepfunctions.history import History
 from localaws.stepfunctions.integrations import TaskTokens
 from localaws.stepfunctions.scope import Scope
-from localaws.sts import RoleUnknownError
 
 RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED = "RUNNING", "SUCCEEDED", "FAILED", "TIMED_OUT", "ABORTED"
 LAST_EVENTS = {

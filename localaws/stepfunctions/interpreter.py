@@ -36,7 +36,8 @@ from localaws.stepfunctions.errors import (
 )
 from localaws.stepfunctions.history import History
 from localaws.stepfunctions.integrations import REQUEST_RESPONSE, TASK_TOKEN, Clients, PendingTask, Resource
-from localaws.stepfunctions.query import Query, query_of
+from localaws.stepfunctions.languages import LANGUAGES
+from localaws.stepfunctions.query import Query
 from localaws.stepfunctions.scope import Scope, in_thread
 
 MAXIMUM_BYTES = 262_144
@@ -196,7 +197,7 @@ class State:
 
     def query(self, **states: Any) -> Query:
         """Return what evaluates the fields of this state; `states` are additions to `$states`."""
-        return query_of(self.language)(
+        return LANGUAGES[self.language](
             self.value, {**self.context, **states.pop("context", {})}, states, self.frame.variables
         )
 

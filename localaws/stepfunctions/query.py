@@ -180,12 +180,3 @@ def seconds_until(timestamp: str) -> float:
         raise StateError(
             RUNTIME, f"'{timestamp}' is not a timestamp as in RFC 3339, for example 2026-01-31T12:00:00Z."
         ) from error
-
-
-def query_of(language: str) -> type[Query]:
-    """Return what evaluates the fields of a state in a query language."""
-    if language == "JSONata":
-        return JsonataQuery
-    from localaws.stepfunctions.jsonpath import JsonPathQuery
-
-    return JsonPathQuery
