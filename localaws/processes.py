@@ -9,6 +9,7 @@ process id is never mistaken for ours.
 import ctypes
 import json
 import os
+import pwd
 import queue
 import signal
 import subprocess
@@ -195,7 +196,7 @@ class Supervisor:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 user=user,
-                group=user,
+                group=pwd.getpwnam(user).pw_gid if user else None,
                 extra_groups=[] if user else None,
                 preexec_fn=_die_with_parent,  # one prctl call, libc is loaded: safe after fork
             )

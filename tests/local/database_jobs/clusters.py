@@ -159,7 +159,7 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 cwd="/",
                 user=self._user,
-                group=self._user,
+                group=pwd.getpwnam(self._user).pw_gid if self._user else None,
                 extra_groups=[] if self._user else None,
                 timeout=60,
                 check=False,
