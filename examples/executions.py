@@ -62,6 +62,7 @@ class Executions:
     def __init__(self, client: Any, prefix: str) -> None:
         self._client = client
         self._prefix = prefix
+        self._returned: dict[str, str | None] = {}
 
     def state_machine_arn(self, runbook: str) -> str:
         """Return the ARN of a runbook."""
@@ -98,8 +99,18 @@ class Executions:
             )
             for page in pages:
                 for found in page["executions"]:
-                    if found["name"] == run_id or found["name"].startswith(f"{run_id}-"):
-                        yield runbook, found["name"], found["executionArn"]
+                    arn, name = str(found["executionArn"]), str(found["name"])
+                    named = name == run_id or name.startswith(f"{run_id}-")
+                    if named or (runbook == "return" and self._run_to_return(arn) == run_id):
+                        yield runbook, name, arn
+
+    def _run_to_return(self, arn: str) -> str | None:
+        """Return the run that a `return` is about: EventBridge and people name executions as they like."""
+        if arn not in self._returned:
+            text = self._client.describe_execution(executionArn=arn).get("input") or "null"
+            document = json.loads(text)
+            self._returned[arn] = document.get("run_id") if isinstance(document, dict) else None
+        return self._returned[arn]
 
     def history(self, arn: str) -> list[dict[str, Any]]:
         """Return every event of an execution with its data."""
