@@ -21,8 +21,8 @@ unexport TF_CLI_CONFIG_FILE
 else
 export TF_CLI_CONFIG_FILE
 endif
-# The CDK runs on every Node.js that is not broken; jsii warns at each start of one past its end of life.
-export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 1
+# The CDK runs on Node.js 20; jsii's red banner at each start says only that newer ones are out.
+export JSII_SILENCE_WARNING_END_OF_LIFE_NODE_VERSION := 20
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: help
