@@ -5,9 +5,11 @@ argument would show in the process list.
 """
 
 import argparse
+import atexit
 import json
 import os
 import shlex
+import shutil
 import sys
 import urllib.request
 from pathlib import Path
@@ -37,7 +39,9 @@ def certificate_bundle() -> Path:
     """Fetch the certificates of RDS, once per process."""
     url = certificate_bundle_url()
     if url not in _BUNDLES:
-        path = Path(mkdtemp(prefix="know-me-certificates-")) / "certificate-bundle.pem"
+        directory = mkdtemp(prefix="know-me-certificates-")
+        atexit.register(shutil.rmtree, directory, ignore_errors=True)
+        path = Path(directory) / "certificate-bundle.pem"
         try:
             with urllib.request.urlopen(url, timeout=10) as response:  # noqa: S310 - http(s) by construction
                 path.write_bytes(response.read())

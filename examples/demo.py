@@ -103,7 +103,9 @@ class Demo:
     def say(self, text: str) -> None:
         """Print a line with the time since the start."""
         self.console.print(
-            f"[dim]{elapsed(time.monotonic() - self.began):>12}[/dim]  {text}", highlight=False
+            f"[dim]{elapsed(time.monotonic() - self.began):>12}[/dim]  {text}",
+            highlight=False,
+            soft_wrap=True,
         )
 
     def run(self) -> Proof:

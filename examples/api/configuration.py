@@ -1,6 +1,8 @@
 """What the stand-in API reads from its environment, as a container on ECS would."""
 
+import atexit
 import json
+import shutil
 import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -113,7 +115,9 @@ def listen_address(environment: Mapping[str, str]) -> str:
 
 def _download(url: str) -> Path:
     """Fetch the certificate bundle into a directory of this process."""
-    path = Path(mkdtemp(prefix="know-me-api-")) / "certificate-bundle.pem"
+    directory = mkdtemp(prefix="know-me-api-")
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    path = Path(directory) / "certificate-bundle.pem"
     try:
         with urllib.request.urlopen(url, timeout=_DOWNLOAD_TIMEOUT_SECONDS) as response:  # noqa: S310 - scheme is checked
             path.write_bytes(response.read())
