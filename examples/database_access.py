@@ -36,9 +36,10 @@ def certificate_bundle_url() -> str:
 
 
 def certificate_bundle() -> Path:
-    """Fetch the certificates of RDS, once per process."""
+    """Fetch the certificates of RDS, once per process and again when the file is gone."""
     url = certificate_bundle_url()
-    if url not in _BUNDLES:
+    # Whoever empties the temporary directory must not end a long run.
+    if url not in _BUNDLES or not _BUNDLES[url].exists():
         directory = mkdtemp(prefix="know-me-certificates-")
         atexit.register(shutil.rmtree, directory, ignore_errors=True)
         path = Path(directory) / "certificate-bundle.pem"
