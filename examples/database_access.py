@@ -20,9 +20,13 @@ import boto3
 from botocore.exceptions import BotoCoreError, ClientError
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from examples.commands import PROJECT
+
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/UsingWithRDS.SSL.html
 _BUNDLE_OF_AWS = "https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem"
 _BUNDLES: dict[str, Path] = {}
+_KEPT_BUNDLE = PROJECT / "build" / "certificate-bundle.pem"
+"""For the shell, which needs the certificates after this process has ended."""
 
 
 class DatabaseAccessError(Exception):
@@ -108,6 +112,9 @@ def main(arguments: list[str] | None = None) -> int:
     except DatabaseAccessError as error:
         print(error, file=sys.stderr)
         return 1
+    _KEPT_BUNDLE.parent.mkdir(exist_ok=True)
+    shutil.copyfile(str(keywords["sslrootcert"]), _KEPT_BUNDLE)
+    keywords["sslrootcert"] = str(_KEPT_BUNDLE)
     names = {"dbname": "PGDATABASE", "connect_timeout": "PGCONNECT_TIMEOUT"}
     for name, value in keywords.items():
         print(f"export {names.get(name, f'PG{name.upper()}')}={shlex.quote(str(value))}")
