@@ -68,6 +68,7 @@ class Process:
         self.started_at = time.time()
         self._popen = popen
         self._ended = threading.Event()
+        self._descendants: set[psutil.Process] = set()
         self.stopping = False
 
     @property
@@ -87,6 +88,10 @@ class Process:
 
     def send(self, number: int) -> None:
         """Send a signal to every process of the group; nothing happens when it has ended."""
+        # Remembered while their parents still run: the end of a container also ends what left its session.
+        if self.running:
+            with suppress(psutil.NoSuchProcess):
+                self._descendants.update(psutil.Process(self.pid).children(recursive=True))
         with suppress(ProcessLookupError):
             os.killpg(self.pid, number)
 
@@ -106,6 +111,11 @@ class Process:
     def _finish(self) -> None:
         self._popen.wait()
         self._ended.set()
+
+    def _end_descendants(self) -> None:
+        for descendant in self._descendants:
+            with suppress(psutil.NoSuchProcess):
+                descendant.kill()  # psutil knows a recycled process id from the one it saw
 
 
 class Supervisor:
@@ -235,6 +245,7 @@ class Supervisor:
                 self._log.warning("%s (process %d) ended with %d", process.name, process.pid, status)
         # What the leader left behind in its group must not outlive it.
         process.send(signal.SIGKILL)
+        process._end_descendants()
         self._entry(process.pid).unlink(missing_ok=True)
         if on_exit is not None:
             try:
