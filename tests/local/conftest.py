@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import urllib.request
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,6 +55,19 @@ class LocalAWS:
             endpoint_url=self.variables["AWS_ENDPOINT_URL_S3"] if service == "s3" else self.endpoint,
             config=Config(retries={"total_max_attempts": 1}, read_timeout=300, inject_host_prefix=False),
         )
+
+    def all_powerful_role(self, *services: str) -> str:
+        """Return the ARN of a new role that may do everything and that the services may assume."""
+        iam, name = self.client("iam"), f"test-{uuid.uuid4().hex[:8]}"
+        trust = {"Effect": "Allow", "Principal": {"Service": list(services)}, "Action": "sts:AssumeRole"}
+        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+        trusting, powerful = (
+            json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+            for statement in (trust, everything)
+        )
+        arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=trusting)["Role"]["Arn"]
+        iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=powerful)
+        return arn
 
     def control(self, method: str, path: str, body: Any = None) -> Any:
         """Call the server's own interface below `/_localaws/`; return the decoded answer."""
@@ -113,3 +127,12 @@ def _serve(directory: Path) -> Iterator[LocalAWS]:
     finally:
         stopped = command("down", *arguments)
         assert stopped.returncode == 0, stopped.stderr
+
+
+@pytest.fixture
+def queue(local_aws: LocalAWS) -> tuple[str, str]:
+    """URL and ARN of a queue of the test's own."""
+    client = local_aws.client("sqs")
+    url = client.create_queue(QueueName=f"test-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+    arn = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    return url, arn

@@ -13,41 +13,13 @@ from localaws.events import body_of, fill
 from localaws.schedules import Clock, ScheduleExpressionError, parse
 from tests.local.conftest import LocalAWS
 
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {
-                "Service": ["states.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"]
-            },
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-
 
 @pytest.fixture(scope="module")
 def role(local_aws: LocalAWS) -> str:
     """A role that may do everything."""
-    iam, name = local_aws.client("iam"), f"events-{uuid.uuid4().hex[:8]}"
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="all",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
+    return local_aws.all_powerful_role(
+        "states.amazonaws.com", "events.amazonaws.com", "scheduler.amazonaws.com"
     )
-    return arn
-
-
-@pytest.fixture
-def queue(local_aws: LocalAWS) -> tuple[str, str]:
-    """URL and ARN of a queue."""
-    client = local_aws.client("sqs")
-    url = client.create_queue(QueueName=f"events-{uuid.uuid4().hex[:8]}")["QueueUrl"]
-    arn = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    return url, arn
 
 
 def machine(local_aws: LocalAWS, role: str, state: dict[str, Any]) -> str:

@@ -17,34 +17,7 @@ WINDOW = {"Mode": "OFF"}
 @pytest.fixture(scope="module")
 def role(local_aws: LocalAWS) -> str:
     """A role for schedules that may do everything."""
-    iam, name = local_aws.client("iam"), f"scheduler-{uuid.uuid4().hex[:8]}"
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "scheduler.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))["Role"]["Arn"]
-    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="all",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )
-    return arn
-
-
-@pytest.fixture
-def queue(local_aws: LocalAWS) -> tuple[str, str]:
-    """URL and ARN of a queue."""
-    client = local_aws.client("sqs")
-    url = client.create_queue(QueueName=f"schedule-{uuid.uuid4().hex[:8]}")["QueueUrl"]
-    arn = client.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    return url, arn
+    return local_aws.all_powerful_role("scheduler.amazonaws.com")
 
 
 def soon() -> str:

@@ -16,32 +16,11 @@ from tests.local.conftest import LocalAWS
 
 pytestmark = pytest.mark.local
 
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {
-                "Service": ["states.amazonaws.com", "lambda.amazonaws.com", "events.amazonaws.com"]
-            },
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-
 
 @pytest.fixture(scope="module")
 def role(local_aws: LocalAWS) -> str:
     """A role that may do everything."""
-    iam, name = local_aws.client("iam"), f"states-{uuid.uuid4().hex[:8]}"
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))["Role"]["Arn"]
-    statement = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    iam.put_role_policy(
-        RoleName=name,
-        PolicyName="all",
-        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [statement]}),
-    )
-    return arn
+    return local_aws.all_powerful_role("states.amazonaws.com", "lambda.amazonaws.com", "events.amazonaws.com")
 
 
 @pytest.fixture(scope="module")
