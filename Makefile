@@ -98,12 +98,13 @@ synth: setup ## Synthesise the orchestrator's template into cdk.out (no credenti
 test: lint terraform-test test-fast test-local test-migration ## Every gate and every test
 
 .PHONY: lint
-lint: setup ## Format, lint and types
+lint: setup ## Format, lint, types, and every test module can be imported
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy $(TYPED)
 	@cd lambdas && ../$(BIN)/mypy --config-file ../pyproject.toml .
 	@cd codebuild && ../$(BIN)/mypy --config-file ../pyproject.toml .
+	@$(BIN)/python -m pytest --collect-only --quiet --quiet tests >/dev/null || $(BIN)/python -m pytest --collect-only --quiet tests
 
 .PHONY: format
 format: setup ## Format everything

@@ -17,7 +17,6 @@ from typing import Any
 import pytest
 
 from tests.local.conftest import LocalAWS
-from tests.local.test_stepfunctions import TRUST
 
 pytestmark = pytest.mark.local
 
@@ -207,16 +206,9 @@ Make = Callable[..., Runbooks]
 @pytest.fixture(scope="module")
 def role(local_aws: LocalAWS) -> str:
     """A role that may do everything."""
-    iam, name = local_aws.client("iam"), f"runbooks-{uuid.uuid4().hex[:8]}"
-    statement = {
-        **TRUST["Statement"][0],
-        "Principal": {"Service": ["states.amazonaws.com", "lambda.amazonaws.com", "codebuild.amazonaws.com"]},
-    }  # type: ignore[index,dict-item]
-    document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-    arn: str = iam.create_role(RoleName=name, AssumeRolePolicyDocument=document)["Role"]["Arn"]
-    everything = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-    iam.put_role_policy(RoleName=name, PolicyName="all", PolicyDocument=json.dumps(everything))
-    return arn
+    return local_aws.all_powerful_role(
+        "states.amazonaws.com", "lambda.amazonaws.com", "codebuild.amazonaws.com"
+    )
 
 
 @pytest.fixture(scope="module")
