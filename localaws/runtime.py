@@ -16,6 +16,7 @@ from localaws.certificates import Certificates
 from localaws.credentials import Credentials, administrator
 from localaws.images import Images
 from localaws.processes import Supervisor
+from localaws.record import RequestRecord
 
 if TYPE_CHECKING:
     from localaws.postgresql import PostgreSQL
@@ -75,6 +76,7 @@ class Runtime:
         self.certificates = Certificates(directory / "certificates")
         self.processes = Supervisor(directory / "processes", self.log)
         self.administrator = administrator(f"{directory}:{port}")
+        self.requests = RequestRecord(directory / "requests.jsonl")
         self.instances: dict[str, Callable[[], list[dict[str, Any]]]] = {}
         """Service → function that lists what `status` shows of it."""
         self.routes: dict[str, Callable[[str, dict[str, Any], bool], tuple[int, dict[str, str], bytes]]] = {}
