@@ -47,7 +47,7 @@ resource "aws_iam_role_policy" "media" {
         {
           Sid      = "UseFiles"
           Effect   = "Allow"
-          Action   = ["s3:GetObject", "s3:PutObject", "s3:DeleteObject"]
+          Action   = ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"]
           Resource = ["${each.value}/media/*", "${each.value}/static/*"]
         },
         {
