@@ -4,7 +4,7 @@ The old bucket refuses writes since the app was stopped for the migration, so it
 client replaced or deleted in the new bucket afterwards is told apart by the log: see `explained`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -145,8 +145,3 @@ def _hash(s3: Any, bucket: str, key: str) -> str:
     for chunk in s3.get_object(Bucket=bucket, Key=key)["Body"].iter_chunks(_CHUNK_BYTES):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def written_since(written: Iterable[datetime], moment: datetime) -> int:
-    """Return how many objects were written after a moment."""
-    return sum(at > moment for at in written)

@@ -120,7 +120,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Compare and print; exit code 0: they agree, 1: they do not, 2: one of them cannot be read."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.reconcile",
-        description="Compare the log of acknowledged writes with a database, row for row, and with the bucket.",
+        description="Compare the log of acknowledged writes with a database, row for row.",
     )
     parser.add_argument("--log", type=Path, default=Path("build/writes.jsonl"), help="default: %(default)s")
     where = parser.add_mutually_exclusive_group(required=True)

@@ -178,17 +178,21 @@ def load(
         (f"sample-{seed}/lost/{number}.jpg", "image/jpeg", hashlib.sha256(b"lost").hexdigest())
         for number in range(MISSING_FILES)
     ]
-    owners = sample_texts()["first_names"]
     with closing(psycopg.connect(connection_string)) as connection:
-        with connection.transaction(), connection.cursor().copy(_ROWS) as copy:
-            for index, row in enumerate((*rows, *missing)):
-                copy.write_row((owners[index % len(owners)], *row))
+        _write_rows(connection, [*rows, *missing])
     return LoadedMedia(
         objects=len(objects),
         bytes=sum(len(item.body) for item in objects),
         rows=len(rows) + len(missing),
         unreferenced=len(objects) - len(rows),
     )
+
+
+def _write_rows(connection: psycopg.Connection[Any], rows: list[tuple[str, str, str]]) -> None:
+    owners = sample_texts()["first_names"]
+    with connection.transaction(), connection.cursor().copy(_ROWS) as copy:
+        for index, row in enumerate(rows):
+            copy.write_row((owners[index % len(owners)], *row))
 
 
 def _put(s3: Any, bucket: str, item: SampleObject) -> None:
