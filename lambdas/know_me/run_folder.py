@@ -32,6 +32,15 @@ class RunFolder:
         """The folder as `s3://…`, without a slash at the end."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
+    @property
+    def bucket(self) -> str:
+        """The artifacts bucket."""
+        return self._bucket
+
+    def key(self, name: str) -> str:
+        """Return the key of a document in the artifacts bucket."""
+        return self._prefix + name
+
     def read(self, name: str) -> Any | None:
         """Return a JSON document, or None when there is none (or it was not written to its end)."""
         try:
