@@ -3,8 +3,9 @@
 Starts the local AWS, deploys the orchestrator with the CDK and the infrastructure with Terraform, fills the
 database and the bucket, keeps a client writing and uploading, and runs the `migrate` state machine. It proves
 what it claims: the log of acknowledged writes and the new database agree row for row, every acknowledged
-upload is read back byte for byte, the objects of both buckets agree, Terraform plans no change, the old stores
-are still there and refuse writes. The environment stays up afterwards; a second call migrates it again.
+upload is read back byte for byte, the objects of both buckets agree, Terraform plans no change, the old
+stores are still there and refuse writes. The environment stays up afterwards; a second call migrates it
+again.
 """
 
 import argparse
