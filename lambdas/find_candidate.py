@@ -39,7 +39,7 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> Found:
         Terraform did not publish one of them.
     """
     manifest, migration = read_manifest(client("ssm"), settings.environment), event.migration
-    wanted = {
+    wanted: dict[str, tuple[Any, str | None]] = {
         "source": (manifest.database.generations, migration.source),
         "candidate": (manifest.database.generations, migration.candidate),
         "source_bucket": (manifest.media.generations, migration.media_source),

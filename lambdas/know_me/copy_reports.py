@@ -2,8 +2,8 @@
 
 A report is `job-<id>/manifest.json` below the prefix that the job was given; it names CSV files without
 headers: bucket, key (URL-encoded), version, task status, error code, HTTP status, message (Amazon S3 User
-Guide, "Examples: S3 Batch Operations completion reports"). They are read line by line: a job may have millions
-of tasks.
+Guide, "Examples: S3 Batch Operations completion reports"). They are read line by line: a job may have
+millions of tasks.
 """
 
 import csv
@@ -156,8 +156,8 @@ def _refuse(folder: RunFolder, job: CopyJob, missing: list[FailedTask]) -> Media
     return MediaCopyFailed(
         f"{counted(len(missing), 'object')} of {job.source_bucket} could not be copied in two attempts: "
         f"{named}{more}. All of them are in {folder.address}/{name}.",
-        "Solve what is named (the role of S3 Batch Operations must be allowed to read each object), then start the "
-        "migration again: what is copied is not copied twice.",
+        "Solve what is named (the role of S3 Batch Operations must be allowed to read each object), then "
+        "start the migration again: what is copied is not copied twice.",
     )
 
 

@@ -1,7 +1,7 @@
 """Large objects: what S3 does not copy in one request is copied in parts (multipart upload).
 
-S3's rules (Amazon S3 User Guide, "Multipart upload limits"): at most 10,000 parts, each 5 MiB to 5 GiB, only the
-last one may be smaller.
+S3's rules (Amazon S3 User Guide, "Multipart upload limits"): at most 10,000 parts, each 5 MiB to 5 GiB, only
+the last one may be smaller.
 """
 
 import hashlib
@@ -239,7 +239,8 @@ def _identity(key: str, etag: str) -> str:
 def _check(copy: LargeCopy, made: dict[str, Any] | None, etag: str | None) -> None:
     """Compare the new object with what was copied.
 
-    The ETag is the MD5 of the parts' MD5s unless the bucket encrypts with KMS (Amazon S3 API Reference, Object).
+    The ETag is the MD5 of the parts' MD5s unless the bucket encrypts with KMS (Amazon S3 API Reference,
+    Object).
     """
     comparable = (
         etag is not None and made is not None and made.get("ServerSideEncryption") in (None, "AES256")

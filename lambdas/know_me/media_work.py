@@ -62,8 +62,9 @@ def plan(
 ) -> Plan:
     """Return the batch jobs and how many large objects there are.
 
-    The survey is enough for a candidate that is empty: everything has to be copied. Otherwise the job `compare`
-    has to say what is missing; also when old versions move along, for S3 Batch Operations copies in no order.
+    The survey is enough for a candidate that is empty: everything has to be copied. Otherwise the job
+    `compare` has to say what is missing; also when old versions move along, for S3 Batch Operations copies in
+    no order.
 
     Raises
     ------

@@ -27,7 +27,10 @@ Request = TypeVar("Request", bound=BaseModel)
 EngineVersion = Annotated[StrictStr, Text(pattern=r"^[1-9][0-9]{0,2}(\.[0-9]{1,3})?$")]
 InstanceClass = Annotated[StrictStr, Text(pattern=r"^db\.[a-z0-9-]{2,20}\.[a-z0-9-]{2,20}$", max_length=40)]
 
-MIGRATE_EXAMPLE = 'Valid inputs are, for example, {}, {"stores": ["media"]} and {"candidate": "green", "preflight_only": true}.'
+MIGRATE_EXAMPLE = (
+    'Valid inputs are, for example, {}, {"stores": ["media"]} and '
+    '{"candidate": "green", "preflight_only": true}.'
+)
 
 LARGEST_SAMPLE = 1_000_000
 

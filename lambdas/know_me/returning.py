@@ -151,8 +151,8 @@ def point_back(
     """Point the generations of both stores back to what they were, and say what else has to be done.
 
     A candidate that Terraform has published stays: it is in the state, may hold a copy, and is retired like
-    any other; a bucket that was never active stays `unfinished`, and the next run goes on with it. A candidate
-    that never got so far is dropped, so that Terraform removes what there is of it.
+    any other; a bucket that was never active stays `unfinished`, and the next run goes on with it. One that
+    never got so far is dropped, so that Terraform removes what there is of it.
     """
     fenced = folder.read("fence.json") is not None
     media_fenced = folder.read("media/fence.json") is not None
