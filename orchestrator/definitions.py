@@ -232,11 +232,19 @@ def _create_copy_job(names: Names, _target: str) -> tuple[Permission, ...]:
     )
 
 
-def _copy_jobs(action: str) -> Callable[[Names, str], tuple[Permission, ...]]:
-    def grant(names: Names, _target: str) -> tuple[Permission, ...]:
-        return (Permission((f"s3:{action}",), (names.arn("s3", "job/*"),), COPY_JOBS),)
+def _see_copy_job(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (Permission(("s3:DescribeJob",), (names.arn("s3", "job/*"),), COPY_JOBS),)
 
-    return grant
+
+def _cancel_copy_job(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (
+        Permission(
+            ("s3:UpdateJobStatus",),
+            (names.arn("s3", "job/*"),),
+            f"{COPY_JOBS}; the condition limits it to copying",
+            {"StringEquals": {"s3:ExistingJobOperation": "S3PutObjectCopy"}},
+        ),
+    )
 
 
 def _list_copy_jobs(_names: Names, _target: str) -> tuple[Permission, ...]:
@@ -265,8 +273,8 @@ INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::aws-sdk:eventbridge:disableRule": _changes_rules("DisableRule"),
     "arn:aws:states:::aws-sdk:s3:uploadPartCopy": _copy_parts,
     "arn:aws:states:::aws-sdk:s3control:createJob": _create_copy_job,
-    "arn:aws:states:::aws-sdk:s3control:describeJob": _copy_jobs("DescribeJob"),
-    "arn:aws:states:::aws-sdk:s3control:updateJobStatus": _copy_jobs("UpdateJobStatus"),
+    "arn:aws:states:::aws-sdk:s3control:describeJob": _see_copy_job,
+    "arn:aws:states:::aws-sdk:s3control:updateJobStatus": _cancel_copy_job,
     "arn:aws:states:::aws-sdk:s3control:listJobs": _list_copy_jobs,
     "arn:aws:states:::aws-sdk:rds:createDBSnapshot": _create_snapshot,
     "arn:aws:states:::aws-sdk:rds:describeDBSnapshots": _describe_snapshots,

@@ -269,7 +269,8 @@ def test_nothing_that_can_fail_the_run_comes_after_the_migration_is_recorded() -
     machine = MACHINES["migrate"]["States"]
     branch = machine["Migrate, and return on failure"]["Branches"][0]["States"]
     # When the migration is recorded
-    waiting, after = ["Record that the migration is complete"], set()
+    waiting = ["Record that the migration is complete"]
+    after: set[str] = set()
     while waiting:
         new = set(targets(branch[waiting.pop()])) - after
         after |= new
