@@ -1,8 +1,12 @@
 data "aws_caller_identity" "current" {}
+data "aws_partition" "current" {}
+data "aws_region" "current" {}
 
 locals {
+  account_id = data.aws_caller_identity.current.account_id
+
   name    = "know-me-${var.environment}-media-${var.generation}"
-  bucket  = "${local.name}-${data.aws_caller_identity.current.account_id}"
+  bucket  = "${local.name}-${local.account_id}"
   changes = "${local.name}-changes"
 }
 
@@ -180,8 +184,6 @@ resource "aws_cloudwatch_event_target" "changes" {
   rule      = aws_cloudwatch_event_rule.changes.name
   target_id = "queue"
   arn       = aws_sqs_queue.changes.arn
-
-  depends_on = [aws_sqs_queue_policy.changes]
 }
 
 resource "aws_sqs_queue" "changes" {
@@ -190,10 +192,6 @@ resource "aws_sqs_queue" "changes" {
   message_retention_seconds  = 1209600 # 14 days, the longest: a copy ahead may run for days before the app stops
   visibility_timeout_seconds = 300
   receive_wait_time_seconds  = 20 # an answer of "nothing" has then asked every server of the queue
-}
-
-resource "aws_sqs_queue_policy" "changes" {
-  queue_url = aws_sqs_queue.changes.id
 
   policy = jsonencode({
     Version = "2012-10-17"
@@ -202,10 +200,10 @@ resource "aws_sqs_queue_policy" "changes" {
       Effect    = "Allow"
       Principal = { Service = "events.amazonaws.com" }
       Action    = "sqs:SendMessage"
-      Resource  = aws_sqs_queue.changes.arn
+      Resource  = "arn:${data.aws_partition.current.partition}:sqs:${data.aws_region.current.name}:${local.account_id}:${local.changes}"
       Condition = {
         ArnEquals    = { "aws:SourceArn" = aws_cloudwatch_event_rule.changes.arn }
-        StringEquals = { "aws:SourceAccount" = data.aws_caller_identity.current.account_id }
+        StringEquals = { "aws:SourceAccount" = local.account_id }
       }
     }]
   })

@@ -163,10 +163,17 @@ run "changes_are_heard_only_while_a_run_listens" {
 
 run "only_the_rule_sends_into_the_queue" {
   assert {
-    condition = jsondecode(aws_sqs_queue_policy.changes.policy).Statement[*].Condition == [{
-      ArnEquals    = { "aws:SourceArn" = "arn:aws:events:us-east-1:123456789012:rule/pretended" }
-      StringEquals = { "aws:SourceAccount" = "123456789012" }
-    }]
+    condition = jsonencode(jsondecode(aws_sqs_queue.changes.policy).Statement) == jsonencode([{
+      Sid       = "ChangesOfTheBucket"
+      Effect    = "Allow"
+      Principal = { Service = "events.amazonaws.com" }
+      Action    = "sqs:SendMessage"
+      Resource  = "arn:aws:sqs:us-east-1:123456789012:know-me-staging-media-green-changes"
+      Condition = {
+        ArnEquals    = { "aws:SourceArn" = "arn:aws:events:us-east-1:123456789012:rule/pretended" }
+        StringEquals = { "aws:SourceAccount" = "123456789012" }
+      }
+    }])
     error_message = "Another rule's events would be taken for changes of the bucket."
   }
 
