@@ -10,6 +10,7 @@ import csv
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from typing import Any, Literal
 from urllib.parse import unquote_plus
 
@@ -74,7 +75,7 @@ def judge(s3: Any, control: Any, folder: RunFolder, account_id: str, job: CopyJo
         The job did not end well, or objects that the old bucket still has could not be copied twice.
     """
     if job.status != "Complete":
-        raise _unsuccessful(job)
+        raise _unsuccessful(s3, folder, job)
     progress = control.describe_job(AccountId=account_id, JobId=job.job_id)["Job"]["ProgressSummary"]
     total, failed = progress["TotalNumberOfTasks"], progress["NumberOfTasksFailed"]
     tasks = failed_tasks(s3, folder, job) if failed else iter(())
@@ -116,9 +117,12 @@ def failed_tasks(s3: Any, folder: RunFolder, job: CopyJob) -> Iterator[FailedTas
             continue
         body = s3.get_object(Bucket=result["Bucket"], Key=result["Key"])["Body"]
         lines = (line.decode() for line in body.iter_lines(keepends=True))
-        for bucket, key, _version, status, code, http_status, message in csv.reader(lines):
+        for bucket, key, _version, status, *answer, message in csv.reader(lines):
             if status.lower() == "failed":
-                yield FailedTask(bucket=bucket, encoded=key, error=code, status=http_status, message=message)
+                # The schema names the error code before the HTTP status, the examples after it.
+                answer.sort(key=str.isdigit)
+                error, http_status = answer
+                yield FailedTask(bucket=bucket, encoded=key, error=error, status=http_status, message=message)
 
 
 def _write_retry(s3: Any, folder: RunFolder, job: CopyJob, tasks: Iterator[FailedTask]) -> dict[str, str]:
@@ -151,7 +155,7 @@ def _refuse(folder: RunFolder, job: CopyJob, missing: list[FailedTask]) -> Media
     folder.write(
         name, [{"key": task.key, **task.model_dump(exclude={"bucket", "encoded"})} for task in missing]
     )
-    named = ", ".join(f"{task.key} ({task.error} {task.message})" for task in missing[:NAMED])
+    named = _named(missing[:NAMED])
     more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
     return MediaCopyFailed(
         f"{counted(len(missing), 'object')} of {job.source_bucket} could not be copied in two attempts: "
@@ -161,13 +165,20 @@ def _refuse(folder: RunFolder, job: CopyJob, missing: list[FailedTask]) -> Media
     )
 
 
-def _unsuccessful(job: CopyJob) -> MediaCopyFailed:
+def _named(tasks: list[FailedTask]) -> str:
+    return ", ".join(f"{task.key} ({task.error} {task.message})" for task in tasks)
+
+
+def _unsuccessful(s3: Any, folder: RunFolder, job: CopyJob) -> MediaCopyFailed:
     reasons = "; ".join(
         f"{reason.get('FailureCode', '')} {reason.get('FailureReason', '')}".strip()
         for reason in job.failure_reasons or []
     )
     how = {"Cancelled": "was cancelled", "Failed": "failed"}.get(job.status, f"ended as {job.status}")
+    reported = folder.read(job.report) is not None  # a job that failed before its first task has no report
+    named = _named(list(islice(failed_tasks(s3, folder, job), NAMED))) if reported else ""
     return MediaCopyFailed(
-        f"The batch job {job.job_id} ({job.storage_class} objects) {how}{': ' + reasons if reasons else ''}.",
+        f"The batch job {job.job_id} ({job.storage_class} objects) {how}{': ' + reasons if reasons else ''}."
+        f"{' Not copied, among others: ' + named + '.' if named else ''}",
         "When the reason is gone, start the migration again: what is copied is not copied twice.",
     )

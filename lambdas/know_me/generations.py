@@ -73,6 +73,12 @@ class StoreGenerations(_Document, Generic[Settings]):
 FIRST_MEDIA = StoreGenerations[MediaSettings](active="blue", all={"blue": MediaSettings()})
 
 
+def _lacks_media(document: Any) -> bool:
+    if not isinstance(document, Mapping):
+        return False
+    return document.get("media") in (None, {}, {"active": None, "all": {}})
+
+
 class Generations(_Document):
     """The whole document.
 
@@ -98,12 +104,6 @@ FIRST = Generations(
     media=FIRST_MEDIA,
 )
 """What a new environment starts with."""
-
-
-def _lacks_media(document: Any) -> bool:
-    if not isinstance(document, Mapping):
-        return False
-    return document.get("media") in (None, {}, {"active": None, "all": {}})
 
 
 def add(document: Generations, store: Store, name: str, settings: GenerationSettings) -> Generations:

@@ -236,7 +236,7 @@ def _known(generations: Generations, manifest: Manifest, store: Store) -> set[st
 def _misplaced(named: dict[str, Any]) -> list[str]:
     """Name the options of a store that is not moved."""
     stores = named.get("stores", list(STORES))
-    if not isinstance(stores, list) or not any(store in STORES for store in stores):
+    if not isinstance(stores, list) or not stores or not all(store in STORES for store in stores):
         return []  # which stores move is a fault of its own
     return [
         f"{option}: it belongs to the {store}, which is not moved"
