@@ -14,14 +14,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from moto.core.exceptions import ServiceException
-from moto.s3.models import ARCHIVE_STORAGE_CLASSES, FakeBucket, FakeKey, S3Backend
+from moto.s3.models import ARCHIVE_STORAGE_CLASSES, FakeBucket
+from moto.s3.notifications import S3NotificationEvent
 
 from localaws.record import RequestRecord
+from localaws.s3 import checksums
+from localaws.s3.backend import Backend, encryption_of
+from localaws.s3.content import Description, Object
 from localaws.s3control.acting import ActingRole
 from localaws.s3control.limit import SingleCopyLimit
 from localaws.s3control.manifests import Task, bucket_of
 
 SUCCESSFUL = "Successful"
+COPIED = S3NotificationEvent.OBJECT_CREATED_COPY_EVENT
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Copier:
     Parameters
     ----------
     backend:
-        Of moto.
+        Of S3.
     role:
         Whose permissions count.
     operation:
@@ -65,7 +70,7 @@ class Copier:
 
     def __init__(
         self,
-        backend: S3Backend,
+        backend: Backend,
         role: ActingRole,
         operation: Mapping[str, Any],
         limit: SingleCopyLimit,
@@ -108,26 +113,35 @@ class Copier:
         assert found is not None  # noqa: S101 - a missing object was refused
         try:
             self._limit.check(found.size)
-            self._backend.copy_object(
-                found,
-                self._target,
-                key,
-                storage=self._storage_class,
-                encryption="aws:kms" if self._key_id else None,
-                kms_key_id=self._key_id,
-                bucket_key_enabled=None if self._bucket_key is None else str(self._bucket_key).lower(),
-                provided_version_id=task.version,
-            )
+            self._backend.put(self._target, key, found.value, self._described(found, target), COPIED)
         except ServiceException as error:
             return Outcome(400, error.code, error.message)
         return Outcome()
 
-    def _find(self, task: Task) -> FakeKey | None:
-        found: FakeKey | None = self._backend.get_object(task.bucket, task.key, version_id=task.version)
+    def _described(self, found: Object, target: FakeBucket) -> Description:
+        """Return what CopyObject gives the new object: all of the old one but class, encryption and ACL."""
+        checksum = found.checksum
+        if checksum is not None and checksum.parts is not None:
+            # The copy is made in one piece, so that its checksum is that of the whole object.
+            checksum = checksums.Checksum(
+                checksum.algorithm, checksums.digest(checksum.algorithm, found.value)
+            )
+        algorithm = "aws:kms" if self._key_id else None
+        return Description(
+            metadata=dict(found.metadata),
+            tags=self._backend.tags_of(found),
+            storage_class=self._storage_class,
+            encryption=encryption_of(target, algorithm, self._key_id, self._bucket_key),
+            acl=target.acl,
+            checksum=checksum,
+        )
+
+    def _find(self, task: Task) -> Object | None:
+        found: Object | None = self._backend.get_object(task.bucket, task.key, version_id=task.version)
         return found
 
     def _refusal(
-        self, task: Task, found: FakeKey | None, source: FakeBucket, target: FakeBucket, key: str
+        self, task: Task, found: Object | None, source: FakeBucket, target: FakeBucket, key: str
     ) -> Outcome | None:
         kind = "ObjectVersion" if task.version else "Object"
         if not self._role.may(f"Get{kind}", source, task.key):
@@ -137,9 +151,11 @@ class Copier:
                 return ACCESS_DENIED
             return NO_SUCH_VERSION if task.version else NO_SUCH_KEY
         needed = [("PutObject", target, key)]
-        if self._backend.tagger.has_tags(found.arn):
+        if self._backend.tags_of(found):
             needed += [(f"Get{kind}Tagging", source, task.key), ("PutObjectTagging", target, key)]
         if not all(self._role.may(*each) for each in needed):
             return ACCESS_DENIED
-        restored = "false" in found.response_dict.get("x-amz-restore", "")
-        return ARCHIVED if found.storage_class in ARCHIVE_STORAGE_CLASSES and not restored else None
+        if found.storage_class not in ARCHIVE_STORAGE_CLASSES:
+            return None
+        restored = 'ongoing-request="false"' in found.response_dict.get("x-amz-restore", "")
+        return None if restored else ARCHIVED

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 
-from moto.s3.models import FakeKey, S3Backend
-
+from localaws.s3.backend import Backend
+from localaws.s3.content import Object
 from localaws.s3control.acting import ActingRole
 from localaws.s3control.jobs import Job, JobFailure
 
@@ -47,7 +47,7 @@ def bucket_of(arn: str) -> str:
     return arn.split(":", 5)[5].partition("/")[0]
 
 
-def tasks_of(job: Job, backend: S3Backend, role: ActingRole) -> list[Task]:
+def tasks_of(job: Job, backend: Backend, role: ActingRole) -> list[Task]:
     """Return the tasks of a job, and write the generated manifest when the job asks for it.
 
     Raises
@@ -71,7 +71,7 @@ def tasks_of(job: Job, backend: S3Backend, role: ActingRole) -> list[Task]:
 # -- given -------------------------------------------------------------------------------------------------
 
 
-def _read(manifest: Mapping[str, Any], backend: S3Backend, role: ActingRole) -> list[Task]:
+def _read(manifest: Mapping[str, Any], backend: Backend, role: ActingRole) -> list[Task]:
     location = manifest["Location"]
     name, key = bucket_of(location["ObjectArn"]), location["ObjectArn"].split("/", 1)[1]
     version = location.get("ObjectVersionId")
@@ -137,7 +137,7 @@ KEY_NAMES: dict[str, Constraint] = {
     "MatchAnySubstring": lambda key, texts: any(text in key for text in texts),
 }
 
-FILTERS: dict[str, Callable[[FakeKey, Any], bool]] = {
+FILTERS: dict[str, Callable[[Object, Any], bool]] = {
     "CreatedAfter": lambda found, time: _utc(found.last_modified) > _utc(time),
     "CreatedBefore": lambda found, time: _utc(found.last_modified) < _utc(time),
     "KeyNameConstraint": lambda found, wanted: all(
@@ -155,7 +155,7 @@ def _utc(moment: datetime.datetime) -> datetime.datetime:
     return moment.replace(tzinfo=datetime.UTC) if moment.tzinfo is None else moment
 
 
-def _generate(generator: Mapping[str, Any], backend: S3Backend, role: ActingRole) -> Iterator[Task]:
+def _generate(generator: Mapping[str, Any], backend: Backend, role: ActingRole) -> Iterator[Task]:
     name = bucket_of(generator["SourceBucket"])
     bucket = backend.buckets.get(name)
     if bucket is None:
@@ -173,7 +173,7 @@ def _generate(generator: Mapping[str, Any], backend: S3Backend, role: ActingRole
 
 
 def _write(
-    job: Job, generator: Mapping[str, Any], tasks: list[Task], backend: S3Backend, role: ActingRole
+    job: Job, generator: Mapping[str, Any], tasks: list[Task], backend: Backend, role: ActingRole
 ) -> None:
     """Write the list as an inventory report: a CSV file and the `manifest.json` that names it."""
     location = generator["ManifestOutputLocation"]

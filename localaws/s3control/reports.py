@@ -17,8 +17,7 @@ import io
 import json
 from collections.abc import Iterable
 
-from moto.s3.models import S3Backend
-
+from localaws.s3.backend import Backend
 from localaws.s3control.acting import ActingRole
 from localaws.s3control.copying import Outcome
 from localaws.s3control.jobs import Job, JobFailure
@@ -50,7 +49,7 @@ def rows(results: Iterable[Result]) -> str:
     return text.getvalue()
 
 
-def write(job: Job, results: list[Result], backend: S3Backend, role: ActingRole) -> None:
+def write(job: Job, results: list[Result], backend: Backend, role: ActingRole) -> None:
     """Write the report that a job asked for.
 
     Raises

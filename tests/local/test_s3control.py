@@ -304,8 +304,8 @@ def test_a_copy_is_told_to_the_default_bus_like_a_request(
     s3.put_object(Bucket=place.source, Key="a", Body=b"1")
     run(batch, request(place))
     received = local_aws.client("sqs").receive_message(QueueUrl=url, WaitTimeSeconds=10)
-    detail = json.loads(received["Messages"][0]["Body"])["detail"]
-    assert (detail["object"]["key"], detail["reason"]) == ("a", "CopyObject")
+    event = json.loads(received["Messages"][0]["Body"])
+    assert (event["detail-type"], event["detail"]["object"]["key"]) == ("Object Created", "a")
 
 
 # -- manifests -----------------------------------------------------------------------------------------------
@@ -736,8 +736,8 @@ def test_parts_of_a_large_object_are_copied_within_the_limit(
     assert refusal(s3.upload_part_copy, **part) == "InvalidRequest"
     assert refusal(s3.upload_part_copy, **part, CopySourceRange="bytes=0-10") == "InvalidRequest"
     assert refusal(s3.upload_part_copy, **part, CopySourceRange="bytes=9-15") == "InvalidArgument"
-    wrong = {"CopySourceRange": "bytes=0-9", "CopySourceIfMatch": '"0"'}
-    assert refusal(s3.upload_part_copy, **part, **wrong) == "PreconditionFailed"
+    part |= {"CopySourceRange": "bytes=0-9"}
+    assert refusal(s3.upload_part_copy, **part, CopySourceIfMatch='"0"') == "PreconditionFailed"
     assert refusal(s3.upload_part_copy, **(part | {"UploadId": "x"})) == "NoSuchUpload"
     gone = part | {"CopySource": {**source, "Key": "gone"}}
     assert refusal(s3.upload_part_copy, **gone) == "NoSuchKey"
