@@ -62,11 +62,19 @@ class Comparison:
         )
 
 
-def listing(s3: Any, bucket: str) -> dict[str, datetime]:
-    """Return every key of a bucket and when it was written; what belongs to the migration is left out."""
+@dataclass(frozen=True)
+class Listed:
+    """What a listing says about an object; its size is in bytes."""
+
+    written: datetime
+    size: int
+
+
+def listing(s3: Any, bucket: str) -> dict[str, Listed]:
+    """Return every object of a bucket by its key; what belongs to the migration is left out."""
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket)
     return {
-        item["Key"]: item["LastModified"]
+        item["Key"]: Listed(item["LastModified"], item["Size"])
         for page in pages
         for item in page.get("Contents", [])
         if not item["Key"].startswith(MIGRATION_PREFIX)
@@ -87,14 +95,17 @@ def compare_objects(
     log
         What the client's log says about its photos.
     sample
-        How many objects, spread evenly over the keys; None for all.
+        About how many objects, spread evenly over the keys, and the largest one; None for all.
     """
-    keys = sorted(listing(s3, old))
-    result = Comparison(objects=len(keys))
-    step = max(1, -(-len(keys) // sample)) if sample else 1
+    listed = listing(s3, old)
+    result = Comparison(objects=len(listed))
+    chosen = sorted(listed)
+    if sample and sample < len(chosen):
+        # The largest was copied in parts, if any was.
+        largest = max(chosen, key=lambda key: listed[key].size)
+        chosen = sorted({*chosen[:: -(-len(chosen) // sample)], largest})
     logged = {MEDIA_PREFIX + wanted.file: wanted for wanted in log.values()}
     with ThreadPoolExecutor(_THREADS) as pool:
-        chosen = keys[::step]
         pairs = pool.map(lambda key: (_look(s3, old, key), _look(s3, new, key)), chosen)
         for key, (before, after) in zip(chosen, pairs, strict=True):
             if explained(before, after, logged.get(key)):

@@ -81,7 +81,8 @@ def read_media_run(environment: KnowMeEnvironment, run_id: str) -> MediaRun:
 
 def changed_in(environment: KnowMeEnvironment, run: MediaRun, bucket: str) -> tuple[int, int]:
     """Return how many objects of the old bucket changed since the copy ahead: at least and at most."""
-    return run.changed_since(listing(environment.clients["s3"], bucket).values())
+    listed = listing(environment.clients["s3"], bucket)
+    return run.changed_since(found.written for found in listed.values())
 
 
 def bucket_refuses_writes(environment: KnowMeEnvironment, bucket: str) -> str | None:

@@ -92,9 +92,14 @@ def test_a_deletion_is_explained_by_the_log_alone(s3: Any) -> None:
     assert compare_objects(s3, "old", "new", logged).differences == [f"{OBJECT['Key']}: missing"]
 
 
-def test_a_sample_is_spread_over_the_keys(s3: Any) -> None:
+def test_a_sample_is_spread_over_the_keys_and_has_the_largest_object(s3: Any) -> None:
+    # Given ten objects, of which the largest is not among every fourth
     for bucket in ("old", "new"):
         for number in range(9):
             s3.put_object(Bucket=bucket, Key=f"media/{number}", Body=b"")
+        s3.put_object(Bucket=bucket, Key="media/5", Body=b"a large film", ContentType=f"of/{bucket}")
+    # When three are asked for
     result = compare_objects(s3, "old", "new", {}, sample=3)
-    assert (result.objects, result.compared) == (10, 3)
+    # Then the largest is compared too
+    assert (result.objects, result.compared) == (10, 4)
+    assert result.differences == ["media/5: ContentType"]
