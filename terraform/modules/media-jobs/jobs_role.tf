@@ -71,15 +71,16 @@ resource "aws_iam_role_policy" "jobs_media" {
       {
         Sid      = "ListMedia"
         Effect   = "Allow"
-        Action   = ["s3:ListBucket", "s3:ListBucketVersions", "s3:ListBucketMultipartUploads", "s3:GetBucketLocation"]
+        Action   = ["s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketLocation"]
         Resource = each.value.bucket_arn
       },
       {
         Sid    = "SurveySettings"
         Effect = "Allow"
         Action = [
-          "s3:GetBucketAcl", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls", "s3:GetBucketPolicy",
-          "s3:GetBucketPublicAccessBlock", "s3:GetBucketVersioning", "s3:GetEncryptionConfiguration",
+          "s3:GetBucketAcl", "s3:GetBucketObjectLockConfiguration", "s3:GetBucketOwnershipControls",
+          "s3:GetBucketPublicAccessBlock", "s3:GetBucketRequestPayment", "s3:GetBucketVersioning",
+          "s3:GetEncryptionConfiguration",
         ]
         Resource = each.value.bucket_arn
       },
@@ -87,9 +88,7 @@ resource "aws_iam_role_policy" "jobs_media" {
         Sid    = "ReadMedia"
         Effect = "Allow"
         Action = [
-          "s3:GetObject", "s3:GetObjectAcl", "s3:GetObjectAttributes", "s3:GetObjectLegalHold", "s3:GetObjectRetention",
-          "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionAcl", "s3:GetObjectVersionAttributes",
-          "s3:GetObjectVersionTagging",
+          "s3:GetObject", "s3:GetObjectAcl", "s3:GetObjectTagging", "s3:GetObjectVersion", "s3:GetObjectVersionTagging",
         ]
         Resource = "${each.value.bucket_arn}/*"
       },
@@ -97,14 +96,14 @@ resource "aws_iam_role_policy" "jobs_media" {
         # Into the active one as well: sentinels, and what a late writer left in the old one.
         Sid      = "WriteMedia"
         Effect   = "Allow"
-        Action   = ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts"]
+        Action   = ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"]
         Resource = "${each.value.bucket_arn}/*"
       },
       {
         # Of what the app uses a job removes its own sentinels and nothing else.
         Sid      = "RemoveMedia"
         Effect   = "Allow"
-        Action   = ["s3:DeleteObject", "s3:DeleteObjectVersion", "s3:DeleteObjectTagging"]
+        Action   = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
         Resource = "${each.value.bucket_arn}/${each.value.active ? ".know-me/*" : "*"}"
       },
       {
