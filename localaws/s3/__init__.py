@@ -3,7 +3,8 @@
 What is true and what is not is said by each module: `access` (bucket policies), `backend` (how objects come
 and go), `calls` (the calls on objects), `checksums`, `content` (what an object is), `deletion`, `index` and
 `listing`, `notifications`, `pretended` (what is refused), `synthetic` (objects for tests). Not true besides:
-lifecycle rules, replication and inventories are kept by moto and not acted upon.
+lifecycle rules, replication and inventories are kept by moto and not acted upon; ACLs are taken although the
+owner of a bucket enforces its ownership.
 """
 
 from collections import deque
@@ -26,6 +27,7 @@ REPLACED = {
     "_bucket_response_delete_keys": delete_objects,
     "_complete_multipart_body": calls.complete_multipart_body,
     "_key_response": refuse_pretended("key", checked("key", S3Response._key_response)),
+    "_tagging_from_xml": calls.tagging_from_xml,
     "copy_object": calls.copy_object,
     "get_bucket_notification": get_bucket_notification,
     "get_object": calls.get_object(S3Response.get_object),

@@ -81,6 +81,12 @@ def encryption_of(
 class Backend(S3Backend):  # type: ignore[misc]
     """moto's S3 with true writes."""
 
+    def create_bucket(self, *arguments: Any, **named: Any) -> FakeBucket:
+        """Make a bucket; unless the request says otherwise its owner enforces the ownership of objects."""
+        bucket = super().create_bucket(*arguments, **named)
+        bucket.ownership_rule = "BucketOwnerEnforced"
+        return bucket
+
     def put(
         self,
         bucket_name: str,

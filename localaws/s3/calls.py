@@ -1,7 +1,8 @@
 """The calls on objects: PutObject, CopyObject, UploadPart, UploadPartCopy, GetObject, HeadObject and others.
 
 True: conditions on source and destination, metadata and tagging directives, checksums, parts of an object,
-listings of uploads and of parts. How much one copy may have is said by `localaws.s3control.limit`. Not true: customer-provided keys (SSE-C) are refused by nobody and ignored.
+listings of uploads and of parts. How much one copy may have is said by `localaws.s3control.limit`. Not true:
+keys that customers provide (SSE-C) are ignored.
 """
 
 import datetime
@@ -246,6 +247,13 @@ def complete_multipart_body(_self: S3Response, body: bytes) -> Iterator[tuple[in
             raise InvalidPartOrder
         before = number
         yield number, part["ETag"]
+
+
+def tagging_from_xml(self: S3Response) -> dict[str, str]:
+    """Return the tags that PutObjectTagging names; moto fails when it names none, and strips spaces."""
+    parsed = xmltodict.parse(self.body, force_list=("Tag",), strip_whitespace=False)["Tagging"]
+    tags = ((parsed or {}).get("TagSet") or {}).get("Tag", [])
+    return {tag["Key"]: tag["Value"] or "" for tag in tags}
 
 
 def list_multipart_uploads(self: S3Response) -> Any:
