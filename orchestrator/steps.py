@@ -353,7 +353,7 @@ STEPS = (
     ),
     StepDefinition(
         "allow_media_writes",
-        (read_manifest, _media(buckets=("GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy"))),
+        (_media(buckets=("GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy")),),
     ),
     StepDefinition("plan_media_copy", (use_run_folder, _media(buckets=("ListBucket",))), timeout_seconds=300),
     StepDefinition(
@@ -365,6 +365,7 @@ STEPS = (
     StepDefinition(
         "begin_large_copy",
         (
+            use_run_folder,
             _media(
                 buckets=("ListBucket", "ListBucketMultipartUploads"),
                 objects=(
@@ -378,6 +379,7 @@ STEPS = (
     StepDefinition(
         "complete_large_copy",
         (
+            use_run_folder,
             _media(
                 buckets=("ListBucket",),
                 objects=(
@@ -393,7 +395,7 @@ STEPS = (
         (use_run_folder, _media(buckets=("ListBucket",), objects=("GetObject", "AbortMultipartUpload"))),
         timeout_seconds=300,
     ),
-    StepDefinition("summarise_media_copy", (use_run_folder,), timeout_seconds=300),
+    StepDefinition("summarise_media_copy", (use_run_folder, describe_executions), timeout_seconds=300),
     StepDefinition("activate_generation", (change_generations,)),
     StepDefinition(
         "resume",

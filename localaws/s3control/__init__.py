@@ -18,6 +18,7 @@ moto's other actions of S3 Control (access points, public access blocks) are its
 
 from typing import Any
 
+from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS
 from moto.s3.responses import S3Response
 from moto.s3control import urls
 
@@ -37,6 +38,9 @@ def install(runtime: Runtime) -> None:
     urls.url_paths |= dict.fromkeys(PATHS, JobsResponse.dispatch)
     S3Response.copy_object = limited(S3Response.copy_object, single_copy)
     S3Response.upload_part_copy = limited(S3Response.upload_part_copy, single_copy)
+
+    # IAM refuses a region in an ARN of S3, but for those of access points and of jobs; moto forgot the jobs.
+    SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS["s3"]["valid_starting_values"].append("job/")
 
     def running() -> list[dict[str, Any]]:
         return [job.summary() for job in jobs.all() if job.status not in TERMINAL]

@@ -30,7 +30,7 @@ MIGRATION_SECONDS = 900
 RESTORE = "Restore into the new database"
 VERIFY = "Verify the database"
 MOVE = "Move the data and keep a snapshot"
-CUTOVER = "Make the candidate active"
+CUTOVER = "Make the candidates active"
 
 
 @dataclass
