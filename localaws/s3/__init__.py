@@ -8,6 +8,8 @@ owner of a bucket enforces its ownership.
 """
 
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 from moto.s3 import models
 from moto.s3.responses import S3Response
@@ -22,7 +24,7 @@ from localaws.s3.notifications import get_bucket_notification, install_events
 from localaws.s3.pretended import refuse_pretended
 from localaws.s3.synthetic import install_synthetic
 
-REPLACED = {
+REPLACED: dict[str, Callable[..., Any]] = {
     "_bucket_response": refuse_pretended("bucket", checked("bucket", S3Response._bucket_response)),
     "_bucket_response_delete_keys": delete_objects,
     "_complete_multipart_body": calls.complete_multipart_body,

@@ -34,7 +34,8 @@ def listen(local_aws: Any, bucket: str, queue: tuple[str, str], state: str = "EN
 
 def heard(local_aws: Any, queue: tuple[str, str], count: int, seconds: float = 20) -> list[dict[str, Any]]:
     """Return the events that arrive in the order of their sequencers: `count` unless time is over."""
-    sqs, found, until = local_aws.client("sqs"), [], time.monotonic() + seconds
+    found: list[dict[str, Any]] = []
+    sqs, until = local_aws.client("sqs"), time.monotonic() + seconds
     while len(found) < count and time.monotonic() < until:
         answer = sqs.receive_message(QueueUrl=queue[0], MaxNumberOfMessages=10, WaitTimeSeconds=1)
         found += [json.loads(message["Body"]) for message in answer.get("Messages", [])]

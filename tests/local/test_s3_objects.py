@@ -261,7 +261,10 @@ def test_conditions_on_the_source_of_a_copy(s3: Any, bucket: str) -> None:
 def test_conditions_on_the_destination(s3: Any, bucket: str) -> None:
     etag = s3.put_object(Bucket=bucket, Key="a", Body=b"1", IfNoneMatch="*")["ETag"]
     source = {"CopySource": f"{bucket}/a"}
-    calls = {s3.put_object: {"Body": b"2"}, s3.copy_object: source | {"MetadataDirective": "REPLACE"}}
+    calls: dict[Any, dict[str, Any]] = {
+        s3.put_object: {"Body": b"2"},
+        s3.copy_object: source | {"MetadataDirective": "REPLACE"},
+    }
     for call, more in calls.items():
         assert code(call, Bucket=bucket, Key="a", IfNoneMatch="*", **more) == "PreconditionFailed"
         assert code(call, Bucket=bucket, Key="a", IfMatch='"other"', **more) == "PreconditionFailed"
