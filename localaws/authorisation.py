@@ -113,9 +113,7 @@ class Gate:
     def record(self, principal: Principal | None, operation: Operation, status: int, seconds: float) -> None:
         """Write one line about a request that was answered."""
         caller = (principal.arn or principal.kind) if principal else None
-        self._record.write(
-            caller, operation.service, operation.action, operation.resource, status, seconds
-        )
+        self._record.write(caller, operation.service, operation.action, operation.resource, status, seconds)
 
 
 def _unknown(operation: Operation) -> Refusal:

@@ -162,7 +162,13 @@ def test_fault_concerns_the_resource_that_it_names_and_lets_the_first_calls_pass
     s3.create_bucket(Bucket=bucket)
     for key in ("a", "b"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"1")
-    fault = {"service": "s3", "action": "GetObject", "resource": f"{bucket}/b", "skip": 1, "error": "SlowDown"}
+    fault = {
+        "service": "s3",
+        "action": "GetObject",
+        "resource": f"{bucket}/b",
+        "skip": 1,
+        "error": "SlowDown",
+    }
     local_aws.control("POST", "faults", fault)
 
     # When both are read three times

@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from know_me.checks import Surroundings
 from know_me.errors import PreflightFailed
 from know_me.findings import Finding, judge, refuse_failed
 from know_me.generations import Generations
 from know_me.manifest import Manifest
-from know_me.checks import Surroundings
 from know_me.media_checks import MEDIA_CHECKS
 from know_me.preflight import CHECKS, DATABASE_CHECKS, _guarded, run_checks
 from know_me.requests import Migration, plan_migration
