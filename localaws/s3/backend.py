@@ -81,6 +81,13 @@ def encryption_of(
 class Backend(S3Backend):  # type: ignore[misc]
     """moto's S3 with true writes."""
 
+    @property
+    def _url_module(self) -> Any:
+        """The addresses of S3, with keys that may have line breaks in them."""
+        module = super()._url_module
+        module.url_paths = {path.replace(".+)", r"[\s\S]+)"): call for path, call in module.url_paths.items()}
+        return module
+
     def create_bucket(self, *arguments: Any, **named: Any) -> FakeBucket:
         """Make a bucket; unless the request says otherwise its owner enforces the ownership of objects."""
         bucket = super().create_bucket(*arguments, **named)

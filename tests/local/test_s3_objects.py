@@ -37,6 +37,7 @@ KEYS = [
     "a/../b",
     "ä€\U0001f600",
     "a?b#c&d",
+    "\t",
     "a'\"<",
 ]
 
@@ -126,6 +127,15 @@ def test_keys_that_differ_in_slashes_only_are_different_objects(s3: Any, bucket:
         s3.put_object(Bucket=bucket, Key=key, Body=key.encode())
     read = {key: s3.get_object(Bucket=bucket, Key=key)["Body"].read().decode() for key in keys}
     assert read == {key: key for key in keys}
+
+
+@pytest.mark.parametrize("key", ["\n", "a\r\nb", "a\x01", "\x7f"])
+def test_key_may_have_control_characters(s3: Any, bucket: str, key: str) -> None:
+    s3.put_object(Bucket=bucket, Key=key, Body=b"1")
+    s3.copy_object(Bucket=bucket, Key=f"copy/{key}", CopySource={"Bucket": bucket, "Key": key})
+    assert s3.get_object(Bucket=bucket, Key=f"copy/{key}")["Body"].read() == b"1"
+    listed = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert sorted(listed) == sorted([key, f"copy/{key}"])
 
 
 def test_empty_object_is_an_object(s3: Any, bucket: str) -> None:
