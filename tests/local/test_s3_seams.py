@@ -23,9 +23,18 @@ def test_method_of_the_responses_that_is_replaced_is_called_as_ours_is(name: str
     assert parameters(getattr(S3Response, name)) == parameters(inspect.unwrap(REPLACED[name]))
 
 
-@pytest.mark.parametrize("name", [name for name in OVERRIDDEN if not name.startswith("create_")])
+@pytest.mark.parametrize(
+    "name", [name for name in OVERRIDDEN if not name.startswith(("create_", "_url_module"))]
+)
 def test_method_of_the_backend_that_is_overridden_is_called_as_ours_is(name: str) -> None:
     assert parameters(getattr(Backend, name)) == parameters(getattr(S3Backend, name))
+
+
+def test_addresses_of_s3_are_in_a_table_where_a_key_is_anything() -> None:
+    from moto.s3 import urls
+
+    assert isinstance(vars(S3Backend)["_url_module"], property)
+    assert "{0}/(?P<bucket_name_path>[^/]+)/(?P<key_name>.+)" in urls.url_paths
 
 
 def test_events_go_through_one_function() -> None:
