@@ -26,4 +26,4 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> JudgedJ
     """
     s3 = client("s3")
     folder = RunFolder(s3, settings.artifacts_bucket, event.run_id)
-    return judge(s3, client("s3control"), folder, settings.account_id, event)
+    return judge(s3, folder, event)

@@ -209,11 +209,6 @@ def _media(*, buckets: tuple[str, ...] = (), objects: tuple[str, ...] = ()) -> G
     return grant
 
 
-def see_copy_jobs(names: Names) -> tuple[Permission, ...]:
-    """See how a job of S3 Batch Operations ended."""
-    return (Permission(("s3:DescribeJob",), (names.arn("s3", "job/*"),), COPY_JOBS),)
-
-
 # ------------------------------------------------------------------ what runs
 
 
@@ -358,7 +353,7 @@ STEPS = (
     StepDefinition("plan_media_copy", (use_run_folder, _media(buckets=("ListBucket",))), timeout_seconds=300),
     StepDefinition(
         "judge_copy_job",
-        (use_run_folder, see_copy_jobs, _media(buckets=("ListBucket",), objects=("GetObject",))),
+        (use_run_folder, _media(buckets=("ListBucket",), objects=("GetObject",))),
         timeout_seconds=900,  # a report has a line for every object
         memory_mebibytes=1024,
     ),

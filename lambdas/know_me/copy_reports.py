@@ -15,7 +15,7 @@ from typing import Any, Literal
 from urllib.parse import unquote_plus
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from know_me.aws import error_code
 from know_me.errors import MediaCopyFailed
@@ -32,6 +32,14 @@ AT_ONCE = 16
 IN_MEMORY = 16 * 1024**2
 
 
+class Progress(BaseModel):
+    """How many tasks a job had, as DescribeJob counts them."""
+
+    total: int = Field(default=0, alias="TotalNumberOfTasks")
+    succeeded: int = Field(default=0, alias="NumberOfTasksSucceeded")
+    failed: int = Field(default=0, alias="NumberOfTasksFailed")
+
+
 class CopyJob(BaseModel):
     """A job of S3 Batch Operations that has ended."""
 
@@ -43,6 +51,7 @@ class CopyJob(BaseModel):
     storage_class: str
     status: str
     failure_reasons: list[dict[str, Any]] | None = None
+    progress: Progress = Progress()
 
     @property
     def report(self) -> str:
@@ -66,7 +75,7 @@ class FailedTask(BaseModel):
         return unquote_plus(self.encoded)
 
 
-def judge(s3: Any, control: Any, folder: RunFolder, account_id: str, job: CopyJob) -> JudgedJob:
+def judge(s3: Any, folder: RunFolder, job: CopyJob) -> JudgedJob:
     """Return what became of a job and keep it in the run folder; what failed goes into a second manifest.
 
     Raises
@@ -76,8 +85,7 @@ def judge(s3: Any, control: Any, folder: RunFolder, account_id: str, job: CopyJo
     """
     if job.status != "Complete":
         raise _unsuccessful(s3, folder, job)
-    progress = control.describe_job(AccountId=account_id, JobId=job.job_id)["Job"]["ProgressSummary"]
-    total, failed = progress["TotalNumberOfTasks"], progress["NumberOfTasksFailed"]
+    total, failed = job.progress.total, job.progress.failed
     tasks = failed_tasks(s3, folder, job) if failed else iter(())
     retry, gone = None, 0
     if failed and job.attempt == 1:
@@ -88,9 +96,7 @@ def judge(s3: Any, control: Any, folder: RunFolder, account_id: str, job: CopyJo
         if missing:
             raise _refuse(folder, job, missing)
         gone, failed = len(twice), 0
-    judged = JudgedJob(
-        retry=retry, total=total, succeeded=progress["NumberOfTasksSucceeded"], failed=failed, gone=gone
-    )
+    judged = JudgedJob(retry=retry, total=total, succeeded=job.progress.succeeded, failed=failed, gone=gone)
     folder.write(
         batch_document(job.phase, job.name, job.attempt),
         {"name": job.name, "attempt": job.attempt, "job_id": job.job_id, **judged.model_dump()},
