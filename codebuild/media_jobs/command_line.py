@@ -78,8 +78,8 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="python -m media_jobs",
         description="The S3 work of a migration, one job per call.",
-        epilog="Exit codes: 0 done, 1 failed (the cause is on standard error and in jobs/<phase>-<job>.json of "
-        "the run folder), 2 the options are wrong.",
+        epilog="Exit codes: 0 done, 1 failed (the cause is on standard error and in "
+        "jobs/<phase>-<job>.json of the run folder), 2 the options are wrong.",
     )
     jobs = top.add_subparsers(dest="job", required=True, metavar="<job>")
     for name, job in JOBS.items():

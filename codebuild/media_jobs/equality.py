@@ -1,4 +1,4 @@
-"""Whether two versions hold the same bytes: by the listing if that settles it, by reading both at the last."""
+"""Whether two versions hold the same bytes: by the listing, or at the last by reading both."""
 
 import hashlib
 from collections.abc import Mapping

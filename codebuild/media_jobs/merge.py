@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from queue import Full, Queue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from job_support.errors import JobError
 
@@ -45,9 +45,12 @@ def merge(*streams: Iterator[tuple[str, T]]) -> Iterator[tuple[str, tuple[T | No
 
 @contextmanager
 def side_by_side(
-    *streams: Iterable[tuple[str, T]],
-) -> Iterator[Iterator[tuple[str, tuple[T | None, ...]]]]:
-    """Merge streams that are each read ahead by a thread; the threads end with the block."""
+    *streams: Iterable[tuple[str, Any]],
+) -> Iterator[Iterator[tuple[str, tuple[Any, ...]]]]:
+    """Merge streams that are each read ahead by a thread; the threads end with the block.
+
+    What the streams have for a key may be of different types: histories of a bucket, names of files.
+    """
     with ExitStack() as stack:
         yield merge(*(stack.enter_context(read_ahead(stream)) for stream in streams))
 

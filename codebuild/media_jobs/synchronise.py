@@ -1,4 +1,4 @@
-"""The job `synchronise`: compare everything, put right what differs, prove it, cross-check the files of rows."""
+"""The job `synchronise`: compare everything, put right what differs, prove it, cross-check the files."""
 
 import time
 
@@ -38,14 +38,15 @@ def prove_listening(context: JobContext) -> bool:
         context.source,
         inputs.changes_queue_url or "",
         inputs.run_id,
-        keep=lambda keys: None,
+        keep=lambda _keys: None,
         timing=Timing(silence=0),
     )
     heard = listener.listen()
     say(
         "Changes of the old bucket are heard."
         if heard
-        else "WARNING: changes of the old bucket are not heard; everything will be compared again while the app is stopped."
+        else "WARNING: changes of the old bucket are not heard; everything will be compared again while the "
+        "app is stopped."
     )
     return heard
 
@@ -154,7 +155,8 @@ def conclude(
             tally.give_up()
     if tally.compared_by["size"]:
         say(
-            f"WARNING: {tally.compared_by['size']:,} objects were compared by their size only: too large to read."
+            f"WARNING: {tally.compared_by['size']:,} objects were compared by their size only: "
+            "too large to read."
         )
     context.write("verification.json", tally.document(inputs.metadata_sample, changed, heard, seconds))
     context.write_large_objects(tally.large, inputs.phase)
@@ -167,7 +169,7 @@ def refuse_missing(keys: list[str]) -> None:
     if keys:
         raise JobError(
             "CrossCheckFailed",
-            f"{len(keys):,} files that rows of the database refer to are in the old bucket and not in the new "
-            f"one: {named(sorted(keys))}.",
+            f"{len(keys):,} files that rows of the database refer to are in the old bucket and not in the "
+            f"new one: {named(sorted(keys))}.",
             "Start again: what is copied and equal is not copied again.",
         )

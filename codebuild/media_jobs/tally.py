@@ -164,8 +164,8 @@ class Tally:
                 "VerificationFailed",
                 f"{self.difference_count:,} differences between the old and the new bucket are left: "
                 f"{named(texts, self.difference_count)}.",
-                "Start again: what is copied and equal is not copied again. When they are left again, compare "
-                "these objects by hand (aws s3api head-object).",
+                "Start again: what is copied and equal is not copied again. When they are left again, "
+                "compare these objects by hand (aws s3api head-object).",
             )
 
     def document(
