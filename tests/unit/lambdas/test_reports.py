@@ -33,6 +33,7 @@ def facts(**change: Any) -> Facts:
 @pytest.fixture
 def full(folder: RunFolder) -> RunFolder:
     """The folder of a run that did everything."""
+    folder.write("request.json", {"candidate": "green", "media_candidate": "green", "media_source": "blue"})
     folder.write("quiesced.json", {"recorded_at": NOW.isoformat()})
     folder.write("generations-before.json", {"database": {"active": "blue", "all": {"blue": {}}}})
     folder.write(
@@ -123,7 +124,8 @@ def test_a_run_that_failed_early_has_a_report_too(folder: RunFolder) -> None:
     [
         (
             {"touched": False},
-            "The migration ended before anything was touched; staging runs on the database green and the bucket green as before.",
+            "The migration ended before anything was touched; staging runs on the database green and the "
+            "bucket green as before.",
         ),
         (
             {"touched": True},
