@@ -35,8 +35,7 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> dict[st
         event.model_copy(update={"failure": failure}),
         folder,
         entries,
-        generations,
-        settings.account_id,
+        generations.model_dump() if generations else None,
         utc_now(),
     )
     folder.write("timeline.json", report.timeline)

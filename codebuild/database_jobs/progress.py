@@ -8,9 +8,9 @@ from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from job_support.run_folder import RunFolder
+from database_jobs.run_folder import RunFolder
 
-Unit = Literal["bytes", "rows", "tables", "objects"]
+Unit = Literal["bytes", "rows", "tables"]
 SECONDS_BETWEEN_DOCUMENTS = 2.0
 
 
