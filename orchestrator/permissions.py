@@ -1,5 +1,6 @@
 """What a role may do: statements with a reason for every wildcard, and the roles that hold them."""
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -52,6 +53,14 @@ class Permission:
         ]
 
 
+LONGEST_INSIDE = 9_000
+LONGEST_MANAGED = 5_500
+"""Characters of statements, below IAM's quotas: 10,240 for all policies in a role, 6,144 for a managed one.
+https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html"""
+
+FRAME = 20
+"""Characters that a statement has besides."""
+
 X_RAY = Permission(
     ("xray:PutTraceSegments", "xray:PutTelemetryRecords", "xray:GetSamplingRules", "xray:GetSamplingTargets"),
     ("*",),
@@ -71,10 +80,25 @@ def service_role(
     """Make the role of one thing, with all that it may do in one policy inside it.
 
     Inside, because the thing is then never made before its role may do what it needs; and CDK's grants
-    cannot widen it.
+    cannot widen it. What does not fit inside goes into managed policies, which are made before the role.
     """
     granted = list(permissions)
     account = Stack.of(scope).account
+    inside = sum(map(_length, granted)) <= LONGEST_INSIDE
+    managed = (
+        []
+        if inside
+        else [
+            iam.ManagedPolicy(
+                scope,
+                f"{identifier}Permissions{number}",
+                description=f"{description}, part {number}",
+                path=path,
+                document=_document(part),
+            )
+            for number, part in enumerate(packed(granted, LONGEST_MANAGED), start=1)
+        ]
+    )
     role = iam.Role(
         scope,
         identifier,
@@ -82,18 +106,44 @@ def service_role(
         path=path,
         # The service may act only for this account: the confused deputy.
         assumed_by=iam.ServicePrincipal(service, conditions={"StringEquals": {"aws:SourceAccount": account}}),
-        inline_policies={
-            "permissions": iam.PolicyDocument(
-                statements=[permission.statement() for permission in granted], minimize=False
-            )
-        }
-        if granted
-        else None,
+        managed_policies=list(managed),
+        inline_policies={"permissions": _document(granted)} if granted and inside else None,
     )
     for permission in granted:
         for wildcard in permission.wildcards():
-            acknowledge(role, f"AwsSolutions-IAM5[{_as_nag_writes(role, wildcard)}]", str(permission.reason))
+            for holder in [role] if inside else managed:
+                finding = f"AwsSolutions-IAM5[{_as_nag_writes(holder, wildcard)}]"
+                acknowledge(holder, finding, str(permission.reason))
     return role
+
+
+def packed(permissions: Iterable[Permission], longest: int) -> list[list[Permission]]:
+    """Put permissions, in order, into as few parts as their length allows."""
+    parts: list[list[Permission]] = [[]]
+    length = 0
+    for permission in permissions:
+        if parts[-1] and length + _length(permission) > longest:
+            parts.append([])
+            length = 0
+        parts[-1].append(permission)
+        length += _length(permission)
+    return parts
+
+
+def _document(permissions: Iterable[Permission]) -> iam.PolicyDocument:
+    return iam.PolicyDocument(
+        statements=[permission.statement() for permission in permissions], minimize=False
+    )
+
+
+def _length(permission: Permission) -> int:
+    """Return how long a statement is, roughly: what stands for account and region becomes shorter."""
+    document = {
+        "Action": permission.actions,
+        "Resource": permission.resources,
+        "Condition": dict(permission.conditions),
+    }
+    return len(json.dumps(document, default=str)) + FRAME
 
 
 def acknowledge(construct: IConstruct, finding: str, reason: str) -> None:

@@ -18,10 +18,52 @@ def statements(assembly: Assembly) -> list[tuple[str, dict[str, Any]]]:
     """Return every statement of every role, with the role's logical id."""
     return [
         (name, statement)
-        for name, role in assembly.resources("AWS::IAM::Role").items()
-        for policy in role["Properties"].get("Policies", [])
-        for statement in policy["PolicyDocument"]["Statement"]
+        for name, documents in policies(assembly).items()
+        for document in documents
+        for statement in document["Statement"]
     ]
+
+
+def policies(assembly: Assembly) -> dict[str, list[dict[str, Any]]]:
+    """Return the documents of every role by its logical id, those of its managed policies too."""
+    managed = assembly.resources("AWS::IAM::ManagedPolicy")
+    return {
+        name: [policy["PolicyDocument"] for policy in role["Properties"].get("Policies", [])]
+        + [
+            managed[arn["Ref"]]["Properties"]["PolicyDocument"]
+            for arn in role["Properties"].get("ManagedPolicyArns", [])
+        ]
+        for name, role in assembly.resources("AWS::IAM::Role").items()
+    }
+
+
+def test_every_role_stays_within_the_quotas_of_iam(assembly: Assembly) -> None:
+    # https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html, white space is not counted
+    values = {"AWS::AccountId": "123456789012", "AWS::Region": "ap-southeast-1", "AWS::Partition": "aws"}
+
+    def written(value: Any) -> Any:
+        match value:
+            case {"Ref": name}:
+                return values.get(name, "x" * 60)
+            case {"Fn::Join": [separator, parts]}:
+                return separator.join(written(part) for part in parts)
+            case dict() if any(key.startswith("Fn::") for key in value):
+                return "x" * 100
+            case dict():
+                return {key: written(item) for key, item in value.items()}
+            case list():
+                return [written(item) for item in value]
+        return value
+
+    def length(document: dict[str, Any]) -> int:
+        return len(json.dumps(written(document), separators=(",", ":")))
+
+    for name, role in assembly.resources("AWS::IAM::Role").items():
+        inside = [policy["PolicyDocument"] for policy in role["Properties"].get("Policies", [])]
+        assert sum(map(length, inside)) <= 10_240, name
+        assert len(role["Properties"].get("ManagedPolicyArns", [])) <= 10, name
+    for name, policy in assembly.resources("AWS::IAM::ManagedPolicy").items():
+        assert length(policy["Properties"]["PolicyDocument"]) <= 6_144, name
 
 
 def as_list(value: Any) -> list[Any]:
