@@ -2,11 +2,11 @@
 
 Each writer makes a user of its own and then journal entries, comments, profiles and media references. A write
 that is answered 201 is a promise, and goes to the log with its id and content hash before the writer goes on.
-Everything else is no promise: the writer logs that, waits a moment and tries again with a new id.
+Everything else is no promise: the writer logs that, waits a moment and tries again with a new id. Beside the
+writers a `PhotoClient` keeps uploading photos.
 """
 
 import argparse
-import http.client
 import itertools
 import json
 import signal
@@ -14,58 +14,22 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterator
 from datetime import date
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from examples.api.resources import content_hash
+from examples.figures import Figures, Tally
+from examples.http_requests import RequestFailedError, expect
 from examples.journal import Journal
+from examples.photo_client import PhotoClient
 from examples.sample_texts import sample_texts
 
-_ANSWER_TIMEOUT_SECONDS = 10
 _PAUSE_AFTER_FAILURE_SECONDS = 0.25
-
-
-class WriteFailedError(Exception):
-    """The write was not acknowledged."""
-
-
-@dataclass
-class Outage:
-    """A time in which writes failed: from the first that failed until the first that was acknowledged again.
-
-    Times are seconds since the epoch; `ended` is None while it lasts.
-    """
-
-    began: float
-    first_reason: str
-    ended: float | None = None
-    failures: int = 1
-
-    def seconds(self, now: float) -> float:
-        """Return how long it lasted, or has lasted by `now`."""
-        return (self.ended if self.ended is not None else now) - self.began
-
-
-@dataclass
-class Figures:
-    """What the client saw so far."""
-
-    acknowledged: int = 0
-    unanswered: int = 0
-    outages: list[Outage] = field(default_factory=list)
-
-    def longest_outage_seconds(self, now: float) -> float:
-        """Return the longest outage: the downtime that users saw."""
-        return max((outage.seconds(now) for outage in self.outages), default=0.0)
-
-    @property
-    def in_outage(self) -> bool:
-        """Whether the last thing seen was a failure."""
-        return bool(self.outages) and self.outages[-1].ended is None
+_JSON = {"Content-Type": "application/json"}
 
 
 class WritingClient:
@@ -81,19 +45,26 @@ class WritingClient:
         How many threads.
     rate
         Writes per second, of all writers together.
+    uploads
+        Photos per second, uploaded by one more thread.
     """
 
-    def __init__(self, url: str, journal: Journal, *, writers: int = 4, rate: float = 20.0) -> None:
+    def __init__(
+        self, url: str, journal: Journal, *, writers: int = 4, rate: float = 20.0, uploads: float = 3.0
+    ) -> None:
         self._url = url.rstrip("/")
         self._journal = journal
         self._interval = writers / rate
-        self._figures = Figures()
-        self._lock = threading.Lock()
+        self._tally = Tally()
+        self.photos = PhotoClient(url, journal, uploads)
         self._stopping = threading.Event()
         self.error: Exception | None = None
         self._threads = [
-            threading.Thread(target=self._run, args=(number,), name=f"writer-{number}")
-            for number in range(writers)
+            *(
+                threading.Thread(target=self._guard, args=(self._run, number), name=f"writer-{number}")
+                for number in range(writers)
+            ),
+            threading.Thread(target=self._guard, args=(self.photos.run, self._stopping), name="photos"),
         ]
 
     def start(self) -> None:
@@ -102,7 +73,7 @@ class WritingClient:
             thread.start()
 
     def stop(self) -> Figures:
-        """Stop after the writes that are under way, and return what was seen.
+        """Stop after the writes that are under way, and return what the writers saw.
 
         Raises
         ------
@@ -118,37 +89,34 @@ class WritingClient:
         return self.figures()
 
     def figures(self) -> Figures:
-        """Return a copy of what was seen so far."""
-        with self._lock:
-            outages = [Outage(**asdict(outage)) for outage in self._figures.outages]
-            return Figures(self._figures.acknowledged, self._figures.unanswered, outages)
+        """Return a copy of what the writers saw so far; what the uploads saw is in `photos`."""
+        return self._tally.figures()
 
-    def _run(self, number: int) -> None:
+    def _guard(self, function: Callable[..., None], *arguments: Any) -> None:
         try:
-            user: dict[str, Any] | None = None
-            while user is None and not self._stopping.is_set():
-                user = self._write("users", _user(number))
-            if user is None:
-                return
-            for path, body in _story(int(user["id"])):
-                if self._stopping.wait(self._interval):
-                    return
-                answer = self._write(path, body)
-                if (
-                    answer is not None
-                    and path == "journal-entries"
-                    and not self._stopping.wait(self._interval)
-                ):
-                    comment = {
-                        "entry_id": answer["id"],
-                        "user_id": user["id"],
-                        "text": f"So true: {body['text'][:40]}",
-                    }
-                    self._write("comments", comment)
+            function(*arguments)
         except Exception as error:
-            # A writer that ends silently would make the proof weaker than it looks: `stop` raises this.
+            # A thread that ends silently would make the proof weaker than it looks: `stop` raises this.
             self.error = error
             self._stopping.set()
+
+    def _run(self, number: int) -> None:
+        user: dict[str, Any] | None = None
+        while user is None and not self._stopping.is_set():
+            user = self._write("users", _user(number))
+        if user is None:
+            return
+        for path, body in _story(int(user["id"])):
+            if self._stopping.wait(self._interval):
+                return
+            answer = self._write(path, body)
+            if answer is not None and path == "journal-entries" and not self._stopping.wait(self._interval):
+                comment = {
+                    "entry_id": answer["id"],
+                    "user_id": user["id"],
+                    "text": f"So true: {body['text'][:40]}",
+                }
+                self._write("comments", comment)
 
     def _write(self, path: str, values: dict[str, Any]) -> dict[str, Any] | None:
         """Try once; return the acknowledged row, or None after a short pause."""
@@ -157,30 +125,15 @@ class WritingClient:
         began = time.time()
         try:
             row = _post(f"{self._url}/{path}/", {"reference": reference, **values})
-        except WriteFailedError as error:
+        except RequestFailedError as error:
             self._journal.write({**record, "at": time.time(), "outcome": "unanswered", "reason": str(error)})
-            self._count_failure(began, str(error))
+            self._tally.count_failure(began, str(error))
             self._stopping.wait(_PAUSE_AFTER_FAILURE_SECONDS)
             return None
         promise = {"id": row["id"], "hash": content_hash(row)}
         self._journal.write({**record, "at": time.time(), "outcome": "acknowledged", **promise})
-        self._count_success(began)
+        self._tally.count_success(began)
         return row
-
-    def _count_failure(self, began: float, reason: str) -> None:
-        with self._lock:
-            self._figures.unanswered += 1
-            if self._figures.in_outage:
-                self._figures.outages[-1].failures += 1
-            else:
-                self._figures.outages.append(Outage(began, reason))
-
-    def _count_success(self, began: float) -> None:
-        with self._lock:
-            self._figures.acknowledged += 1
-            # A write that was sent before the outage began does not end it.
-            if self._figures.in_outage and began >= self._figures.outages[-1].began:
-                self._figures.outages[-1].ended = time.time()
 
 
 def _user(number: int) -> dict[str, Any]:
@@ -210,20 +163,12 @@ def _story(user_id: int) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 def _post(url: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Send one write on a connection of its own, as a client behind a load balancer that just moved would."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=_ANSWER_TIMEOUT_SECONDS)
+    """Send one write and return the row that was acknowledged."""
+    payload = expect(HTTPStatus.CREATED, "POST", url, json.dumps(body).encode(), _JSON)
     try:
-        connection.request("POST", parts.path, json.dumps(body), {"Content-Type": "application/json"})
-        response = connection.getresponse()
-        payload = response.read()
-        if response.status != http.HTTPStatus.CREATED:
-            raise WriteFailedError(f"{response.status} {payload[:200].decode(errors='replace')}")
         return dict(json.loads(payload))
-    except (OSError, http.client.HTTPException, ValueError) as error:
-        raise WriteFailedError(f"{type(error).__name__}: {error}") from error
-    finally:
-        connection.close()
+    except ValueError as error:
+        raise RequestFailedError(f"the answer is not JSON: {error}") from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -240,14 +185,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--rate", type=float, default=20.0, help="writes per second, all together (default: %(default)s)"
     )
+    parser.add_argument(
+        "--uploads", type=float, default=3.0, help="photos per second besides (default: %(default)s)"
+    )
     parser.add_argument("--seconds", type=float, help="stop by itself after this time (default: never)")
     options = parser.parse_args(arguments)
     if urlsplit(options.url).scheme != "http" or not urlsplit(options.url).hostname:
         parser.error(f"expected an http:// URL, got {options.url}")
-    if options.writers < 1 or options.rate <= 0:
-        parser.error("--writers and --rate must be positive")
+    if options.writers < 1 or options.rate <= 0 or options.uploads <= 0:
+        parser.error("--writers, --rate and --uploads must be positive")
     journal = Journal(options.log)
-    client = WritingClient(options.url, journal, writers=options.writers, rate=options.rate)
+    client = WritingClient(
+        options.url, journal, writers=options.writers, rate=options.rate, uploads=options.uploads
+    )
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
@@ -258,7 +208,10 @@ def main(arguments: list[str] | None = None) -> int:
             break
         seen = client.figures()
         state = f"OUTAGE since {seen.outages[-1].seconds(time.time()):.1f} s" if seen.in_outage else "writing"
-        print(f"{seen.acknowledged} acknowledged, {seen.unanswered} not; {state}", flush=True)
+        uploaded = client.photos.figures().acknowledged
+        print(
+            f"{seen.acknowledged} acknowledged, {seen.unanswered} not; {uploaded} photos; {state}", flush=True
+        )
     figures = client.stop()
     journal.close()
     now = time.time()
@@ -266,8 +219,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(
             f"outage of {outage.seconds(now):.1f} s, {outage.failures} writes failed: {outage.first_reason}"
         )
-    print(f"{figures.acknowledged} writes acknowledged, logged in {journal.path}")
-    return 1 if figures.in_outage else 0
+    photos = client.photos.figures()
+    print(
+        f"{figures.acknowledged} writes and {photos.acknowledged} requests about photos acknowledged, "
+        f"logged in {journal.path}"
+    )
+    return 1 if figures.in_outage or photos.in_outage else 0
 
 
 if __name__ == "__main__":

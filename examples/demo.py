@@ -1,9 +1,11 @@
-"""``python -m examples.demo``: a real database migrates behind an API that keeps writing.
+"""``python -m examples.demo``: a real database and a media bucket migrate behind an API that keeps writing.
 
 Starts the local AWS, deploys the orchestrator with the CDK and the infrastructure with Terraform, fills the
-database, keeps a client writing, and runs the `migrate` state machine. It proves what it claims: the log of
-acknowledged writes and the new database agree row for row, Terraform plans no change, the old instance is
-still there and refuses writes. The environment stays up afterwards; a second call migrates it again.
+database and the bucket, keeps a client writing and uploading, and runs the `migrate` state machine. It proves
+what it claims: the log of acknowledged writes and the new database agree row for row, every acknowledged
+upload is read back byte for byte, the objects of both buckets agree, Terraform plans no change, the old
+stores are still there and refuse writes. The environment stays up afterwards; a second call migrates it
+again.
 """
 
 import argparse
@@ -15,7 +17,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,22 +27,32 @@ from psycopg import sql
 from rich.console import Console
 from rich.table import Table
 
-from examples import sample_data, user_dump
+from examples import sample_data, sample_media, user_dump
 from examples.api.database import SchemaMissingError
 from examples.api.resources import RESOURCES
-from examples.client import Figures, WritingClient
+from examples.client import WritingClient
 from examples.commands import PROJECT, CommandFailedError
+from examples.compare_objects import Comparison, compare_objects
 from examples.database_access import DatabaseAccessError
 from examples.environment import EnvironmentFailedError, KnowMeEnvironment, start_with_cli
+from examples.figures import Figures
+from examples.http_requests import RequestFailedError
 from examples.journal import Journal, JournalError, read_journal
 from examples.live_view import Watcher, elapsed, view
 from examples.local_server import LocalServer
+from examples.media_run import MediaRun, bucket_refuses_writes, changed_in, read_media_run
+from examples.proof import Proof
 from examples.reconcile import Reconciliation, reconcile
+from examples.reconcile_photos import PhotoReconciliation, expectations, reconcile_photos
 
 _DEFAULT_PORT = 4566
 _MIGRATION_SECONDS = 3600
 _WARM_UP_SECONDS = 3
 _AFTER_SECONDS = 3
+# What S3 copies in one request is lowered from 5 GiB, so that a film of the sample data is copied in parts.
+_SINGLE_COPY_LIMIT_BYTES = 8 * 1024**2
+_LARGE_OBJECT_BYTES = 21 * 1024**2
+_COMPARED_OBJECTS = 500
 
 _KNOWN_ERRORS = (
     CommandFailedError,
@@ -49,6 +61,7 @@ _KNOWN_ERRORS = (
     SchemaMissingError,
     user_dump.UserDumpError,
     JournalError,
+    RequestFailedError,
     psycopg.Error,
     ClientError,
     BotoCoreError,
@@ -56,20 +69,23 @@ _KNOWN_ERRORS = (
 )
 
 
-@dataclass
-class Proof:
-    """What the demo claims, each with whether it was seen to be true."""
+@dataclass(frozen=True)
+class Before:
+    """Which generations were active before the migration."""
 
-    claims: list[tuple[bool, str]] = field(default_factory=list)
+    database: str
+    media: str
 
-    def claim(self, holds: bool, sentence: str) -> None:
-        """Add one claim."""
-        self.claims.append((holds, sentence))
 
-    @property
-    def complete(self) -> bool:
-        """Whether every claim holds."""
-        return bool(self.claims) and all(holds for holds, _ in self.claims)
+@dataclass(frozen=True)
+class Seen:
+    """What was looked at after the migration."""
+
+    rows: Reconciliation
+    photos: PhotoReconciliation
+    objects: Comparison
+    media: MediaRun
+    changed: tuple[int, int]
 
 
 class Demo:
@@ -113,10 +129,17 @@ class Demo:
         environment = self.prepare()
         journal = Journal(self.build / "writes.jsonl")
         client = WritingClient(
-            environment.api_url, journal, writers=self.options.writers, rate=self.options.rate
+            environment.api_url,
+            journal,
+            writers=self.options.writers,
+            rate=self.options.rate,
+            uploads=self.options.uploads,
         )
-        before = environment.active()
-        self.say(f"The client starts to write to {environment.api_url}; it logs every acknowledged write.")
+        before = Before(environment.active(), environment.active_media())
+        self.say(
+            f"The client starts to write to {environment.api_url} and to upload photos; it logs every "
+            "acknowledged write and upload."
+        )
         client.start()
         try:
             time.sleep(_WARM_UP_SECONDS)
@@ -126,8 +149,9 @@ class Demo:
             figures = client.stop()
             journal.close()
         with self.step("Proving it"):
-            proof, result = self.prove(environment, before, run_id, journal.path, figures)
-        self.summarise(environment, run_id, figures, result, proof)
+            seen = self.look(environment, before, run_id, journal.path)
+            proof = self.prove(environment, before, run_id, seen, (figures, client.photos.figures()))
+        self.summarise(environment, run_id, figures, seen, proof)
         return proof
 
     # ------------------------------------------------------------ before
@@ -150,10 +174,12 @@ class Demo:
             with self.step(f"Starting the local AWS on port {self.options.port}"):
                 self.server.up()
         self.server.use()
+        self.server.set_single_copy_limit(_SINGLE_COPY_LIMIT_BYTES)
         environment = KnowMeEnvironment(
             self.options.environment,
             self.build / self.options.environment,
             listener_port=self.options.listener_port,
+            single_copy_limit_bytes=_SINGLE_COPY_LIMIT_BYTES,
         )
         with self.step(f"Deploying the orchestrator: cdk deploy {environment.stack}"):
             environment.bootstrap()
@@ -162,7 +188,10 @@ class Demo:
             self.show(environment, environment.executions.start("provision"))
         with self.step("Creating the schema: the image's `migrate` command as an ECS task"):
             environment.run_api_command("migrate")
+        with self.step("Storing the static files: the image's `collectstatic` command"):
+            environment.run_api_command("collectstatic")
         self.fill(environment)
+        self.fill_media(environment)
         with self.step("Waiting until the API is healthy behind its load balancer"):
             environment.wait_until_healthy()
         return environment
@@ -186,6 +215,26 @@ class Demo:
         with self.step(f"Loading sample data for {self.options.users:,} users"):
             rows = sample_data.load(dsn, self.options.users)
         self.say(f"  {sum(rows.values()):,} rows in {len(rows)} tables")
+
+    def fill_media(self, environment: KnowMeEnvironment) -> None:
+        """Upload sample objects with their rows, unless they are there already."""
+        dsn, bucket = environment.application_connection_string(), environment.media_bucket()
+        with closing(psycopg.connect(dsn)) as connection:
+            present = connection.execute(
+                "SELECT count(*) FROM know_me_photo WHERE file LIKE 'sample-%'"
+            ).fetchone()
+        if present and present[0]:
+            self.say(f"The photos of an earlier demo are there: {present[0]:,} rows.")
+            return
+        with self.step(f"Uploading {self.options.objects:,} sample objects and one large one to {bucket}"):
+            loaded = sample_media.load(
+                environment.clients["s3"], bucket, dsn, self.options.objects, _LARGE_OBJECT_BYTES
+            )
+        self.say(
+            f"  {loaded.objects:,} objects, {loaded.bytes:,} bytes; {loaded.rows:,} rows refer to files, "
+            f"{sample_media.MISSING_FILES} of them to none that is there; "
+            f"{loaded.unreferenced} objects have no row"
+        )
 
     # ------------------------------------------------------------ the migration
 
@@ -220,40 +269,92 @@ class Demo:
 
     # ------------------------------------------------------------ after
 
+    def look(self, environment: KnowMeEnvironment, before: Before, run_id: str, log: Path) -> Seen:
+        """Compare everything that can be compared from outside."""
+        with closing(psycopg.connect(environment.application_connection_string())) as connection:
+            rows = reconcile(read_journal(log), connection)
+        photos = reconcile_photos(read_journal(log), environment.api_url)
+        old, new = environment.media_bucket(before.media), environment.media_bucket()
+        objects = compare_objects(
+            environment.clients["s3"], old, new, expectations(read_journal(log)), _COMPARED_OBJECTS
+        )
+        media = read_media_run(environment, run_id)
+        return Seen(rows, photos, objects, media, changed_in(environment, media, old))
+
     def prove(
-        self, environment: KnowMeEnvironment, before: str, run_id: str, log: Path, figures: Figures
-    ) -> tuple[Proof, Reconciliation]:
-        """Look at everything that the demo claims."""
+        self,
+        environment: KnowMeEnvironment,
+        before: Before,
+        run_id: str,
+        seen: Seen,
+        figures: tuple[Figures, Figures],
+    ) -> Proof:
+        """Say whether everything is true that the demo claims."""
         proof = Proof()
+        writes, uploads = figures
         now = environment.active()
-        proof.claim(now != before, f"the environment moved from generation {before} to {now}")
-        proof.claim(not figures.in_outage, "the client's writes succeed again")
-        with closing(psycopg.connect(environment.application_connection_string(now))) as connection:
-            result = reconcile(read_journal(log), connection)
-        proof.claim(result.agrees and result.acknowledged > 0, result.summary())
+        proof.claim(now != before.database, f"the database moved from generation {before.database} to {now}")
+        now = environment.active_media()
+        proof.claim(now != before.media, f"the media moved from generation {before.media} to {now}")
+        proof.claim(not writes.in_outage and not uploads.in_outage, "writes and uploads succeed again")
+        proof.claim(seen.rows.agrees and seen.rows.acknowledged > 0, seen.rows.summary())
+        proof.claim(seen.photos.agrees and seen.photos.read > 0, seen.photos.summary())
         verification = environment.run_document(run_id, "verification.json")
         proof.claim(
             verification["verdict"] == "equal",
-            f"verification: {len(verification['tables'])} tables are equal",
+            f"verification of the database: {len(verification['tables'])} tables are equal",
         )
-        old = environment.generation(before)
-        refusal = refuses_writes(environment, before)
-        proof.claim(refusal is not None, f"the old instance {old['instance_id']} refuses writes: {refusal}")
-        described = environment.clients["rds"].describe_db_instances(DBInstanceIdentifier=old["instance_id"])
-        status = described["DBInstances"][0]["DBInstanceStatus"]
-        proof.claim(status == "available", f"the old instance still exists and is {status}")
-        known = old["instance_id"] in environment.instances_in_terraform()
-        proof.claim(known, "the old instance is in Terraform's state")
+        self.prove_media(proof, seen)
+        self.prove_old_stores(proof, environment, before)
         changes = environment.planned_changes()
         proof.claim(changes == 0, f"Terraform plans {changes} changes")
-        return proof, result
+        return proof
+
+    def prove_media(self, proof: Proof, seen: Seen) -> None:
+        """Add the claims about the objects."""
+        media = seen.media
+        proof.claim(
+            media.verification["verdict"] == "equal",
+            f"verification of the media: {media.verification['objects']:,} objects are equal",
+        )
+        proof.claim(seen.objects.agrees, seen.objects.summary())
+        least, most = seen.changed
+        proof.claim(
+            least <= media.copied_while_stopped <= most,
+            f"{media.copied_while_stopped} objects were copied while the app was stopped: as many as changed "
+            f"since the copy ahead ({least if least == most else f'{least} to {most}'})",
+        )
+        missing = media.cross_check["newly_missing"]
+        proof.claim(
+            not missing,
+            f"cross-check: {len(missing)} of {media.cross_check['paths']:,} files that rows refer to are "
+            "newly missing",
+        )
+        late = media.look_back["copied_late"]
+        proof.claim(not late, f"{len(late)} objects reached the old bucket after the comparison")
+
+    def prove_old_stores(self, proof: Proof, environment: KnowMeEnvironment, before: Before) -> None:
+        """Add the claims about what stays: both old stores exist, refuse writes, and are Terraform's."""
+        instance = environment.generation(before.database)["instance_id"]
+        refusal = refuses_writes(environment, before.database)
+        proof.claim(refusal is not None, f"the old instance {instance} refuses writes: {refusal}")
+        described = environment.clients["rds"].describe_db_instances(DBInstanceIdentifier=instance)
+        status = described["DBInstances"][0]["DBInstanceStatus"]
+        proof.claim(status == "available", f"the old instance still exists and is {status}")
+        bucket = environment.media_bucket(before.media)
+        refusal = bucket_refuses_writes(environment, bucket)
+        proof.claim(refusal is not None, f"the old bucket {bucket} refuses writes: {refusal}")
+        known = instance in environment.instances_in_terraform()
+        proof.claim(
+            known and bucket in environment.buckets_in_terraform(), "both old stores are in Terraform's state"
+        )
 
     def summarise(
         self,
         environment: KnowMeEnvironment,
         run_id: str,
         figures: Figures,
-        result: Reconciliation,
+        seen: Seen,
         proof: Proof,
     ) -> None:
         """Print the figures, the proof, and how to look around; fetch the report."""
@@ -279,7 +380,8 @@ class Demo:
             "bytes": f"{verification['bytes']:,}",
             "findings": ", ".join(f"{count} {kind}" for kind, count in counts.items() if count),
             "verification": f"{verification['verdict']}, {verification['seconds']:.1f} s",
-            "writes": f"{result.acknowledged} acknowledged, {result.kept} found",
+            "writes": f"{seen.rows.acknowledged} acknowledged, {seen.rows.kept} found",
+            **media_rows(seen),
             "report": str(report),
         }
         for name, value in rows.items():
@@ -303,6 +405,7 @@ class Demo:
             f'eval "$({shown}/python -m localaws env{port})"',
             f"{shown}/aws stepfunctions list-executions --state-machine-arn {machine} --output table",
             f"{shown}/aws s3 ls --recursive s3://{environment.artifacts_bucket}/runs/",
+            f"{shown}/aws s3 ls --recursive --summarize s3://{environment.media_bucket()}/",
             f'eval "$({shown}/python -m examples.database_access {secret})"; psql',
             f"{shown}/python -m examples.client {environment.api_url}",
             f"{shown}/aws stepfunctions start-execution --state-machine-arn {machine} --input '{{}}'",
@@ -312,6 +415,28 @@ class Demo:
         for command in commands:
             self.console.print(f"  {command}", highlight=False, markup=False, soft_wrap=True)
         self.console.print()
+
+
+def media_rows(seen: Seen) -> dict[str, str]:
+    """Return the lines of the summary about the media."""
+    media, photos, objects = seen.media, seen.photos, seen.objects
+    check, left = media.cross_check, media.look_back["unreferenced"]
+    large = media.ahead["large_objects"] + media.final["large_objects"]
+    least, most = seen.changed
+    return {
+        "media": f"{media.verification['objects']:,} objects, {media.verification['bytes']:,} bytes",
+        "copied ahead": f"{media.copied_ahead:,} objects, {media.ahead['copied_by_batch']:,} of them by "
+        f"S3 Batch Operations, {elapsed(media.ahead['seconds'])}",
+        "copied while stopped": f"{media.copied_while_stopped} objects ({least} to {most} changed since), "
+        f"{media.final['removed']} removed, {elapsed(media.final['seconds'])}",
+        "large objects": f"{large} copied in parts",
+        "cross-check": f"{check['paths']:,} files referred to, {check['present']:,} there, "
+        f"{check['missing_before']} missing before, {len(check['newly_missing'])} newly; "
+        f"{left['objects']} objects without a row",
+        "uploads": f"{photos.uploads} acknowledged, {photos.read} read back, {photos.deleted} deleted since",
+        "head-object": f"{objects.compared:,} of {objects.objects:,} compared, "
+        f"{len(objects.differences)} different",
+    }
 
 
 def refuses_writes(environment: KnowMeEnvironment, generation: str) -> str | None:
@@ -331,7 +456,8 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.demo",
-        description="Migrate a real PostgreSQL database, hands off, while a client keeps writing.",
+        description="Migrate a real PostgreSQL database and a media bucket in one run, hands off, while a "
+        "client keeps writing and uploading.",
         epilog="Run again on an environment that is up, and it migrates again, to a new generation, with the "
         "data that are there; --fresh starts from nothing. Exit code 0: every claim was seen to be true; "
         "1: something was not, or failed; 2: wrong usage; 130: interrupted, everything was stopped.",
@@ -349,6 +475,13 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         help="size of the sample data, 45 rows per user (default: %(default)s)",
     )
     parser.add_argument(
+        "--objects",
+        type=int,
+        default=2_000,
+        help="small objects in the media bucket, besides those with awkward keys and a large one "
+        "(default: %(default)s)",
+    )
+    parser.add_argument(
         "--environment", default="staging", help="name of the environment (default: %(default)s)"
     )
     parser.add_argument(
@@ -359,6 +492,9 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--writers", type=int, default=4, help="threads of the client (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=20, help="writes per second (default: %(default)s)")
+    parser.add_argument(
+        "--uploads", type=float, default=3, help="photos per second besides (default: %(default)s)"
+    )
     parser.add_argument(
         "--keep",
         action=argparse.BooleanOptionalAction,
@@ -371,7 +507,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
         message
         for holds, message in (
             (options.users >= 1, "--users must be at least 1"),
-            (options.writers >= 1 and options.rate > 0, "--writers and --rate must be positive"),
+            (options.objects >= 1, "--objects must be at least 1"),
+            (
+                options.writers >= 1 and options.rate > 0 and options.uploads > 0,
+                "--writers, --rate and --uploads must be positive",
+            ),
             (options.dump is None or options.dump.is_file(), f"--dump {options.dump}: there is no such file"),
             (1 <= options.port <= 65535 and 1 <= options.listener_port <= 65535, "ports are 1 to 65535"),
         )

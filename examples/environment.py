@@ -18,11 +18,15 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
+from examples.api.media import MEDIA_PREFIX
 from examples.commands import PROJECT, CommandFailedError, run
 from examples.database_access import certificate_bundle_url, connection_string, secret_value
 from examples.executions import Execution, Executions
 
 API_IMAGE = "know-me/api:demo"
+FILE_COLUMNS = [{"table": "public.know_me_photo", "column": "file", "prefix": MEDIA_PREFIX}]
+"""The columns of the API's schema that hold paths of files in the media bucket."""
+
 _POLL_SECONDS = 0.5
 
 
@@ -46,6 +50,8 @@ class KnowMeEnvironment:
         Major version of PostgreSQL; None for the newest that RDS offers here.
     terraform_variables
         More variables of Terraform, or other values of those set here.
+    single_copy_limit_bytes
+        Larger objects are copied in parts; None for S3's own limit.
     """
 
     name: str
@@ -53,6 +59,7 @@ class KnowMeEnvironment:
     listener_port: int = 8080
     engine_version: str | None = None
     terraform_variables: dict[str, Any] = field(default_factory=dict)
+    single_copy_limit_bytes: int | None = None
 
     def __post_init__(self) -> None:
         # One attempt: a person wants the error of the moment, and a test the fault that it ordered.
@@ -128,15 +135,19 @@ class KnowMeEnvironment:
             "database_instance_class": "db.t4g.micro",
             "database_certificate_bundle_url": certificate_bundle_url(),
             "database_jobs_compute_type": "BUILD_GENERAL1_SMALL",
+            "media_jobs_compute_type": "BUILD_GENERAL1_SMALL",
+            "media_file_columns": FILE_COLUMNS,
             "s3_use_path_style": True,
             "secret_recovery_days": 0,
             **self.terraform_variables,
         }
+        limit = self.single_copy_limit_bytes
         return {
             "environment": self.name,
             "python_runtime": f"{sys.version_info.major}.{sys.version_info.minor}",
             "terraform_variables": json.dumps(terraform_variables),
             "terraform_backend": json.dumps({"use_path_style": True}),
+            **({"single_copy_limit_bytes": str(limit)} if limit else {}),
         }
 
     def newest_engine_version(self) -> str:
@@ -230,6 +241,15 @@ class KnowMeEnvironment:
         database = self.manifest()["database"]
         return dict(database["generations"][name or database["active"]])
 
+    def active_media(self) -> str:
+        """Return the name of the active media generation."""
+        return str(self.manifest()["media"]["active"])
+
+    def media_bucket(self, name: str | None = None) -> str:
+        """Return the name of a media generation's bucket; the active one's when none is named."""
+        media = self.manifest()["media"]
+        return str(media["generations"][name or media["active"]]["bucket"])
+
     def application_connection_string(self, name: str | None = None) -> str:
         """Return how the application role reaches a generation."""
         generation = self.generation(name)
@@ -283,10 +303,17 @@ class KnowMeEnvironment:
 
     def instances_in_terraform(self) -> set[str]:
         """Return the identifiers of the RDS instances in Terraform's state."""
+        return self._in_terraform("aws_db_instance", "identifier")
+
+    def buckets_in_terraform(self) -> set[str]:
+        """Return the names of the buckets in Terraform's state."""
+        return self._in_terraform("aws_s3_bucket", "bucket")
+
+    def _in_terraform(self, kind: str, attribute: str) -> set[str]:
         return {
-            instance["attributes"]["identifier"]
+            str(instance["attributes"][attribute])
             for resource in self.terraform_state()["resources"]
-            if resource["type"] == "aws_db_instance" and resource["mode"] == "managed"
+            if resource["type"] == kind and resource["mode"] == "managed"
             for instance in resource["instances"]
         }
 

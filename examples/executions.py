@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-RUNBOOKS = ("migrate", "provision", "move-database", "return")
+RUNBOOKS = ("migrate", "provision", "move-database", "move-media", "return")
 
 
 @dataclass(frozen=True)
@@ -18,6 +18,11 @@ class Visit:
     state: str
     entered: datetime
     left: datetime | None
+
+    @property
+    def label(self) -> str:
+        """The runbook, and which of its executions in the run: ``move-media-ahead``."""
+        return self.runbook + self.execution.rpartition(f"-{self.runbook}")[2].removeprefix(self.execution)
 
     def seconds(self, now: datetime) -> float:
         """Return how long it lasted, or has lasted by `now`."""

@@ -1,4 +1,4 @@
-"""Show a run while it runs: state by state with elapsed times, and how far the copy is.
+"""Show a run while it runs: state by state with elapsed times, and how far the copy of each store is.
 
 On a terminal one table is redrawn; anywhere else (a log of a build) a line is printed for each change.
 """
@@ -19,7 +19,8 @@ from examples.client import WritingClient
 from examples.environment import EnvironmentFailedError, KnowMeEnvironment
 from examples.executions import Visit
 
-_LAST_JOB = ("dump", "restore", "verify")
+_PROGRESS = ".progress.json"
+_LABEL_WIDTH = 19
 _SHOWN_ROWS = 30
 _SECONDS_BETWEEN_NOTES = 10
 
@@ -49,12 +50,14 @@ class PlainView:
             at = visit.entered.astimezone().strftime("%H:%M:%S")
             if key not in self._entered:
                 self._entered.add(key)
-                self._print(f"{at}  {visit.runbook:<13}  {visit.state}")
+                self._print(f"{at}  {visit.label:<{_LABEL_WIDTH}}  {visit.state}")
             if visit.left and key not in self._left:
                 self._left.add(key)
                 if (seconds := visit.seconds(visit.left)) >= 1:
                     at = visit.left.astimezone().strftime("%H:%M:%S")
-                    self._print(f"{at}  {visit.runbook:<13}  {visit.state}: done in {elapsed(seconds)}")
+                    self._print(
+                        f"{at}  {visit.label:<{_LABEL_WIDTH}}  {visit.state}: done in {elapsed(seconds)}"
+                    )
         if notes != self._notes and self._is_time_for_notes():
             self._notes = notes
             for note in notes:
@@ -96,7 +99,7 @@ def render(visits: list[Visit], notes: list[str], now: datetime) -> RenderableTy
         table.add_row(
             mark,
             Text(visit.state, style=style),
-            Text(visit.runbook, style="dim"),
+            Text(visit.label, style="dim"),
             elapsed(visit.seconds(now)),
         )
     return Group(table, *(Text(note, style="cyan") for note in notes))
@@ -147,29 +150,49 @@ class Watcher:
     def look(self, _: Any = None) -> None:
         """Read the histories and the progress documents, and show them."""
         visits = self._environment.executions.visits(self._run_id)
-        copy = progress(self._environment, self._run_id)
-        notes = [copy] if copy else []
+        notes = progress(self._environment, self._run_id)
         if self._client is not None:
-            figures = self._client.figures()
+            figures, photos = self._client.figures(), self._client.photos.figures()
             state = "no write succeeds now" if figures.in_outage else "writing"
             longest = figures.longest_outage_seconds(datetime.now(UTC).timestamp())
             notes.append(
-                f"client: {figures.acknowledged} writes acknowledged, {state}, downtime {longest:.1f} s"
+                f"client: {figures.acknowledged} writes and {photos.acknowledged} requests about photos "
+                f"acknowledged, {state}, downtime {longest:.1f} s"
             )
         self._view.update(visits, notes)
 
 
-def progress(environment: KnowMeEnvironment, run_id: str) -> str | None:
-    """Return how far the copy is, from the newest progress document of the run folder."""
+def progress(environment: KnowMeEnvironment, run_id: str) -> list[str]:
+    """Return how far each job is that works now, from the documents of the run folder.
+
+    Database and media bucket move at the same time: several jobs may work.
+    """
     try:
-        files = environment.run_files(run_id)
-        running = [job for job in _LAST_JOB if f"jobs/{job}.progress.json" in files]
-        if not running:
-            return None
-        found = environment.run_document(run_id, f"jobs/{running[-1]}.progress.json")
+        files = set(environment.run_files(run_id))
+        return [
+            describe(environment.run_document(run_id, f"jobs/{job}{_PROGRESS}"))
+            for job in running_jobs(files)
+        ]
     except (EnvironmentFailedError, ClientError, BotoCoreError):
         # The run folder may not be there yet, or the document may just be written; the next look tells more.
-        return None
-    total = found.get("total") or 0
-    share = f"{100 * found['done'] / total:.0f} %, " if total else ""
-    return f"{found['job']}: {found['phase']} {share}{found['done']:,} of {total:,} {found['unit']}"
+        return []
+
+
+def running_jobs(files: set[str]) -> list[str]:
+    """Return the jobs that told how far they are, and not yet how they ended."""
+    return sorted(
+        name.removeprefix("jobs/").removesuffix(_PROGRESS)
+        for name in files
+        if name.startswith("jobs/")
+        and name.endswith(_PROGRESS)
+        and f"{name.removesuffix(_PROGRESS)}.json" not in files
+    )
+
+
+def describe(document: dict[str, Any]) -> str:
+    """Return a progress document as a line: ``restore: data 40 %, 400 of 1,000 bytes``."""
+    total = document.get("total") or 0
+    share = f"{100 * document['done'] / total:.0f} %, " if total else ""
+    return (
+        f"{document['job']}: {document['phase']} {share}{document['done']:,} of {total:,} {document['unit']}"
+    )

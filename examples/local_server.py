@@ -90,9 +90,16 @@ class LocalServer:
         """Forget every fault that was ordered."""
         self._faults("DELETE", None)
 
+    def set_single_copy_limit(self, limit: int) -> None:
+        """Let S3 copy no more than so many bytes in one request: in AWS it is 5 GiB."""
+        self._control("POST", "s3/single-copy-limit", {"bytes": limit})
+
     def _faults(self, method: str, body: dict[str, Any] | None) -> None:
+        self._control(method, "faults", body)
+
+    def _control(self, method: str, path: str, body: dict[str, Any] | None) -> None:
         request = urllib.request.Request(  # noqa: S310 - our own endpoint
-            f"{self.endpoint}/_localaws/faults",
+            f"{self.endpoint}/_localaws/{path}",
             json.dumps(body).encode() if body else None,
             {"Content-Type": "application/json"},
             method=method,

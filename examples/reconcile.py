@@ -16,7 +16,9 @@ from psycopg.rows import dict_row
 
 from examples.api.resources import RESOURCES, Resource, content_hash, representation
 from examples.database_access import DatabaseAccessError, connection_string_of_secret
+from examples.http_requests import RequestFailedError
 from examples.journal import JournalError, read_journal
+from examples.reconcile_photos import PhotoReconciliation, reconcile_photos
 
 _BATCH = 5000
 _SHOWN = 20
@@ -126,7 +128,11 @@ def main(arguments: list[str] | None = None) -> int:
     where.add_argument(
         "--dsn-variable", metavar="NAME", help="environment variable with a libpq connection string"
     )
+    parser.add_argument(
+        "--api", metavar="URL", help="of the load balancer: read every acknowledged photo too, byte for byte"
+    )
     options = parser.parse_args(arguments)
+    photos = PhotoReconciliation()
     try:
         if options.secret:
             dsn = connection_string_of_secret(options.secret)
@@ -134,17 +140,26 @@ def main(arguments: list[str] | None = None) -> int:
             dsn = os.environ.get(options.dsn_variable) or parser.error(f"{options.dsn_variable} is not set")
         with closing(psycopg.connect(dsn)) as connection:
             result = reconcile(read_journal(options.log), connection)
-    except (JournalError, DatabaseAccessError, psycopg.Error) as error:
+        if options.api:
+            photos = reconcile_photos(read_journal(options.log), options.api)
+    except (JournalError, DatabaseAccessError, RequestFailedError, psycopg.Error) as error:
         print(f"Nothing was compared: {str(error).strip()}", file=sys.stderr)
         return 2
     print(result.summary())
-    for kind in ("missing", "different", "unexplained"):
-        names = getattr(result, kind)
+    if options.api:
+        print(photos.summary())
+    faults = {
+        "missing": result.missing,
+        "different": [*result.different, *photos.different],
+        "unexplained": result.unexplained,
+        "lost": photos.lost,
+    }
+    for kind, names in faults.items():
         for name in names[:_SHOWN]:
             print(f"{kind}: {name}")
         if len(names) > _SHOWN:
             print(f"{kind}: and {len(names) - _SHOWN} more")
-    return 0 if result.agrees else 1
+    return 0 if result.agrees and photos.agrees else 1
 
 
 if __name__ == "__main__":

@@ -22,7 +22,14 @@ class Event(BaseModel):
 def lambda_handler(event: Event, settings: Settings, logger: Logger) -> Failure:
     """Return the failure in words; what made a run fail is kept in its folder (`failure.json`)."""
     s3 = client("s3")
-    explainer = Explainer(s3, client("stepfunctions"), client("codebuild"), settings.artifacts_bucket)
+    explainer = Explainer(
+        s3,
+        client("stepfunctions"),
+        client("codebuild"),
+        settings.artifacts_bucket,
+        event.run_id,
+        settings.media_jobs_build,
+    )
     failure = explainer.explain(event.caught, event.execution_arn)
     logger.error(failure.cause, extra={"error_name": failure.error})
     if event.keep:

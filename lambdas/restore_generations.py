@@ -1,4 +1,4 @@
-"""Point the generations back to what they were before a run, and say what else has to be put back."""
+"""Point the generations of both stores back to what they were, and say what else has to be put back."""
 
 from aws_lambda_powertools import Logger
 from know_me.aws import client

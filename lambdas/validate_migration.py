@@ -39,6 +39,7 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> Migrati
         manifest=manifest,
         generations=generations,
         bucket=settings.artifacts_bucket,
+        single_copy_limit_bytes=settings.single_copy_limit_bytes,
     )
     RunFolder(client("s3"), settings.artifacts_bucket, event.run_id).write("request.json", migration)
     return migration

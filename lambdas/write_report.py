@@ -35,7 +35,8 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> dict[st
         event.model_copy(update={"failure": failure}),
         folder,
         entries,
-        generations.model_dump() if generations else None,
+        generations,
+        settings.account_id,
         utc_now(),
     )
     folder.write("timeline.json", report.timeline)

@@ -2,14 +2,11 @@
 
 True: every request is attributed to a principal (the administrator, an IAM user or a session of a role);
 unknown and expired keys are refused as AWS refuses them; who called what is written to `requests.jsonl`. Not
-true: policies are not evaluated yet (`authorise` is where that will happen), and signatures are not verified.
+true: identity policies are not evaluated yet (`authorise` is where that will happen; bucket policies are, by
+`localaws.s3.access`), and signatures are not verified.
 """
 
-import json
-import threading
-import time
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from moto.core.utils import utcnow
@@ -18,6 +15,8 @@ from moto.sts.models import sts_backends
 
 from localaws.credentials import Credentials
 from localaws.operations import Operation, Refusal
+from localaws.principals import ANONYMOUS, Principal
+from localaws.record import RequestRecord
 
 UNSIGNED_ACTIONS = frozenset({"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity"})
 UNSIGNED_TARGETS = ("AWSCognitoIdentityService", "AWSCognitoIdentityProviderService")
@@ -35,25 +34,6 @@ UNKNOWN_KEY = {
     "elbv2": ("InvalidClientTokenId", "The security token included in the request is invalid."),
 }
 """Service → error of a key that nobody has; the JSON services answer `UnrecognizedClientException`."""
-
-
-@dataclass(frozen=True)
-class Principal:
-    """Who calls.
-
-    Attributes
-    ----------
-    kind:
-        `administrator`, `user`, `role` or `anonymous`.
-    arn:
-        As `GetCallerIdentity` answers it; empty when anonymous.
-    role_arn:
-        The role of a session, otherwise None.
-    """
-
-    kind: str
-    arn: str
-    role_arn: str | None = None
 
 
 @dataclass(frozen=True)
@@ -79,14 +59,13 @@ class Gate:
     account_id:
         Of the administrator.
     record:
-        File that a line of JSON per request is appended to.
+        Where a line per request is written.
     """
 
-    def __init__(self, administrator: Credentials, account_id: str, record: Path) -> None:
+    def __init__(self, administrator: Credentials, account_id: str, record: RequestRecord) -> None:
         self._administrator = administrator
         self._administrator_arn = f"arn:aws:iam::{account_id}:user/administrator"
-        self._record = record.open("a", buffering=1)
-        self._lock = threading.Lock()
+        self._record = record
         self._sessions: dict[str, tuple[Any, Principal]] = {}
 
     def principal(self, operation: Operation, token: str | None) -> Principal:
@@ -100,7 +79,7 @@ class Gate:
         key = operation.access_key
         if key is None:
             if operation.service in ("s3", "unknown") or operation.action in UNSIGNED_ACTIONS:
-                return Principal("anonymous", "")
+                return ANONYMOUS
             raise Refusal(403, "MissingAuthenticationToken", "Request is missing Authentication Token")
         if key == self._administrator.access_key_id:
             return Principal("administrator", self._administrator_arn)
@@ -133,18 +112,8 @@ class Gate:
 
     def record(self, principal: Principal | None, operation: Operation, status: int, seconds: float) -> None:
         """Write one line about a request that was answered."""
-        line = json.dumps(
-            {
-                "at": round(time.time(), 3),
-                "principal": principal.arn or principal.kind if principal else None,
-                "service": operation.service,
-                "action": operation.action,
-                "status": status,
-                "milliseconds": round(seconds * 1000, 1),
-            }
-        )
-        with self._lock:
-            self._record.write(line + "\n")
+        caller = (principal.arn or principal.kind) if principal else None
+        self._record.write(caller, operation.service, operation.action, operation.resource, status, seconds)
 
 
 def _unknown(operation: Operation) -> Refusal:

@@ -12,7 +12,7 @@ from localaws.operations import Operation, Refusal
 
 
 class Fault(BaseModel):
-    """The next `times` calls of an action answer an error.
+    """The next `times` calls of an action, on a resource when one is named, answer an error.
 
     Attributes
     ----------
@@ -20,6 +20,10 @@ class Fault(BaseModel):
         As in boto3 and in the API: `ecs`, `UpdateService`.
     times:
         How many calls fail.
+    resource:
+        Part of the `bucket/key` (or `bucket`) of the S3 calls that are meant; every call when None.
+    skip:
+        How many of them succeed before.
     error, message:
         Code and text of the error.
     status:
@@ -31,9 +35,17 @@ class Fault(BaseModel):
     service: str
     action: str
     times: int = Field(default=1, ge=1)
+    resource: str | None = None
+    skip: int = Field(default=0, ge=0)
     error: str = "InternalFailure"
     message: str = "This error was asked for."
     status: int = Field(default=400, ge=400, le=599)
+
+    def concerns(self, operation: Operation) -> bool:
+        """Return whether a call is one of those that are meant."""
+        if (self.service, self.action) != (operation.service, operation.action):
+            return False
+        return self.resource is None or self.resource in (operation.resource or "")
 
 
 class Faults:
@@ -63,7 +75,10 @@ class Faults:
         """Raise `Refusal` when a fault matches, and count it."""
         with self._lock:
             for fault in self._faults:
-                if (fault.service, fault.action) == (operation.service, operation.action):
+                if fault.concerns(operation):
+                    if fault.skip:
+                        fault.skip -= 1
+                        continue
                     fault.times -= 1
                     if fault.times == 0:
                         self._faults.remove(fault)

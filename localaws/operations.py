@@ -20,6 +20,9 @@ from werkzeug.exceptions import HTTPException
 FORM = "application/x-www-form-urlencoded"
 JSON = "application/x-amz-json"
 
+OPERATION_KEY = "localaws.operation"
+"""Where the door leaves the operation of a request in its WSGI environment."""
+
 TARGETS = {"DynamoDBStreams": "dynamodbstreams"}
 """First part of X-Amz-Target → service, where the signing name is shared with another service."""
 
@@ -46,12 +49,15 @@ class Operation:
         Access key that signed the request; None when it is not signed.
     region:
         From the signature.
+    resource:
+        `bucket/key` (or `bucket`) of an S3 request with the bucket in the path, otherwise None.
     """
 
     service: str
     action: str
     access_key: str | None
     region: str | None
+    resource: str | None = None
 
 
 @cache
@@ -134,7 +140,7 @@ def identify(environ: dict[str, Any]) -> Operation:
     for service in candidates:
         action = _route(service, environ)
         if action:
-            return Operation(service, action, access_key, region)
+            return Operation(service, action, access_key, region, _resource(service, environ))
     return Operation(candidates[0] if candidates else "unknown", "Unknown", access_key, region)
 
 
@@ -153,6 +159,14 @@ def _route(service: str, environ: dict[str, Any]) -> str | None:
     except (HTTPException, NotImplementedError):
         return None
     return str(matched.name)
+
+
+def _resource(service: str, environ: dict[str, Any]) -> str | None:
+    if service != "s3":
+        return None
+    # WSGI hands the bytes of the path over as Latin-1.
+    path: str = environ.get("PATH_INFO", "").encode("latin-1").decode(errors="replace")
+    return path.removeprefix("/") or None
 
 
 def wire_error(error: Refusal, operation: Operation, content_type: str) -> tuple[int, dict[str, str], bytes]:

@@ -1,6 +1,7 @@
 """What every module of the local AWS is given: directory, processes, credentials, certificates, clients."""
 
 import logging
+import re
 import threading
 import time
 from collections import deque
@@ -16,6 +17,7 @@ from localaws.certificates import Certificates
 from localaws.credentials import Credentials, administrator
 from localaws.images import Images
 from localaws.processes import Supervisor
+from localaws.record import RequestRecord
 
 if TYPE_CHECKING:
     from localaws.postgresql import PostgreSQL
@@ -36,6 +38,15 @@ def endpoint_environment(port: int, region: str) -> dict[str, str]:
         "AWS_REGION": region,
         "AWS_DEFAULT_REGION": region,
     }
+
+
+def keep_host(request: Any, **_: Any) -> None:
+    """Take the account id of S3 Control out of the host name, where its endpoint rules put it.
+
+    A handler of botocore's event `before-sign.s3-control`: `http://123456789012.localhost` does not resolve
+    on every machine, and the account is in a header as well.
+    """
+    request.url = re.sub(r"^(\w+://)\d{12}\.", r"\1", request.url)
 
 
 class Runtime:
@@ -75,6 +86,7 @@ class Runtime:
         self.certificates = Certificates(directory / "certificates")
         self.processes = Supervisor(directory / "processes", self.log)
         self.administrator = administrator(f"{directory}:{port}")
+        self.requests = RequestRecord(directory / "requests.jsonl")
         self.instances: dict[str, Callable[[], list[dict[str, Any]]]] = {}
         """Service → function that lists what `status` shows of it."""
         self.routes: dict[str, Callable[[str, dict[str, Any], bool], tuple[int, dict[str, str], bytes]]] = {}
@@ -102,7 +114,7 @@ class Runtime:
             return client
 
     def _make_client(self, service: str, credentials: Credentials, region: str) -> Any:
-        return boto3.session.Session(
+        client = boto3.session.Session(
             credentials.access_key_id, credentials.secret_access_key, credentials.session_token, region
         ).client(
             service,
@@ -114,6 +126,8 @@ class Runtime:
                 inject_host_prefix=False,
             ),
         )
+        client.meta.events.register("before-sign.s3-control", keep_host)
+        return client
 
     def _role_credentials(self, role_arn: str, session_name: str) -> Credentials:
         from localaws.roles import assume_role  # moto must not be imported before the server prepared it

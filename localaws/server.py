@@ -24,6 +24,7 @@ MODULES = (
     # What makes a service real, in order. A line here is all that a new module needs.
     "localaws.sts",
     "localaws.s3",
+    "localaws.s3control",
     "localaws.ec2",
     "localaws.awslambda",
     "localaws.codebuild",
@@ -97,7 +98,7 @@ class Door:
 
         self._runtime = runtime
         self._moto = DomainDispatcherApplication(create_backend_app)
-        self._gate = Gate(runtime.administrator, runtime.account_id, runtime.directory / "requests.jsonl")
+        self._gate = Gate(runtime.administrator, runtime.account_id, runtime.requests)
         self.faults = Faults()
         self._started_at = time.time()
 
@@ -109,8 +110,9 @@ class Door:
         return self._call(environ, start_response)
 
     def _call(self, environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
-        from localaws.authorisation import Principal, RequestContext, authorise
-        from localaws.operations import Refusal, identify
+        from localaws.authorisation import RequestContext, authorise
+        from localaws.operations import OPERATION_KEY, Refusal, identify
+        from localaws.principals import ENVIRON_KEY, Principal
         from localaws.unimplemented import refusal
 
         begun = time.monotonic()
@@ -119,6 +121,7 @@ class Door:
         answered: list[tuple[str, list[tuple[str, str]]]] = []
         try:
             principal = self._gate.principal(operation, session_token(environ))
+            environ |= {ENVIRON_KEY: principal, OPERATION_KEY: operation}
             authorise(RequestContext(principal, operation, environ))
             self.faults.check(operation)
             body = self._moto_answer(environ, answered)

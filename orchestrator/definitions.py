@@ -13,13 +13,14 @@ from typing import Any
 
 from orchestrator.names import Names
 from orchestrator.permissions import X_RAY, Permission
-from orchestrator.steps import MADE_LATER, RUN_IDS, STEPS
+from orchestrator.steps import COPY_JOBS, GENERATIONS, MADE_LATER, NO_RESOURCE, RUN_IDS, STEPS
 
 _SUBSTITUTION = re.compile(r"\$\{([A-Za-z]+)\}")
 
 STATE_MACHINES = {
     "ProvisionStateMachine": "provision",
     "MoveDatabaseStateMachine": "move-database",
+    "MoveMediaStateMachine": "move-media",
     "ReturnStateMachine": "return",
 }
 """State machines that another one starts, by the substitution that stands for them."""
@@ -76,6 +77,11 @@ class Definition:
         return set(_SUBSTITUTION.findall(self.text))
 
     @property
+    def name(self) -> str:
+        """The name of the state machine, without the environment's."""
+        return self.path.name.removesuffix(".asl.json")
+
+    @property
     def tasks(self) -> list[Task]:
         """All Task states, those inside Map and Parallel too."""
         return [
@@ -99,12 +105,33 @@ class Definition:
                 f"{self.path.name} has tasks whose permissions are unknown:\n{listed}\n"
                 "Add the integration to INTEGRATIONS in orchestrator/definitions.py."
             )
-        found = [LOG_DELIVERY, X_RAY]
+        needed = [LOG_DELIVERY, X_RAY]
+        needed += self._map_permissions(names)
         for task in self.tasks:
-            for permission in INTEGRATIONS[task.resource](names, task.target or ""):
-                if permission not in found:
-                    found.append(permission)
-        return found
+            needed += INTEGRATIONS[task.resource](names, task.target or "")
+        return [permission for index, permission in enumerate(needed) if permission not in needed[:index]]
+
+    def _map_permissions(self, names: Names) -> list[Permission]:
+        """Return what distributed maps need: they start executions of their own state machine.
+
+        https://docs.aws.amazon.com/step-functions/latest/dg/iam-policies-eg-dist-map.html
+        """
+        maps = [
+            state
+            for _, state in states_of(json.loads(self.text))
+            if state.get("ItemProcessor", {}).get("ProcessorConfig", {}).get("Mode") == "DISTRIBUTED"
+        ]
+        needed = []
+        if maps:
+            children = (names.executions(self.name), names.map_executions(self.name))
+            needed = [
+                Permission(("states:StartExecution",), (names.state_machine(self.name),)),
+                Permission(("states:DescribeExecution", "states:StopExecution"), children, RUN_IDS),
+            ]
+        if any("ItemReader" in state for state in maps):
+            run_folders = names.bucket(names.artifacts_bucket, "runs/*")
+            needed.append(Permission(("s3:GetObject",), (run_folders,), RUN_IDS))
+        return needed
 
 
 def states_of(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -136,7 +163,11 @@ def _invoke(names: Names, target: str) -> tuple[Permission, ...]:
 # https://docs.aws.amazon.com/step-functions/latest/dg/connect-codebuild.html
 def _build(names: Names, target: str) -> tuple[Permission, ...]:
     project = names.project(
-        {"TerraformBuild": names.terraform_build, "DatabaseJobsBuild": names.database_jobs_build}[target]
+        {
+            "TerraformBuild": names.terraform_build,
+            "DatabaseJobsBuild": names.database_jobs_build,
+            "MediaJobsBuild": names.media_jobs_build,
+        }[target]
     )
     stop = () if target in NEVER_STOPPED else ("codebuild:StopBuild",)
     rule = names.arn("events", "rule/StepFunctionsGetEventForCodeBuildStartBuildRule")
@@ -183,11 +214,68 @@ def _update_services(names: Names, _target: str) -> tuple[Permission, ...]:
     return (Permission(("ecs:UpdateService",), (services,), MADE_LATER),)
 
 
+# CreateJob and ListJobs have no resource, the others have the job:
+# https://docs.aws.amazon.com/service-authorization/latest/reference/list_amazons3.html
+def _create_copy_job(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (
+        Permission(
+            ("s3:CreateJob",),
+            ("*",),
+            f"{NO_RESOURCE}; the condition limits it to copying",
+            {"StringEquals": {"s3:RequestJobOperation": "S3PutObjectCopy"}},
+        ),
+        Permission(
+            ("iam:PassRole",),
+            (names.role(names.of("media-copy")),),
+            conditions={"StringEquals": {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}},
+        ),
+    )
+
+
+def _see_copy_job(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (Permission(("s3:DescribeJob",), (names.arn("s3", "job/*"),), COPY_JOBS),)
+
+
+def _cancel_copy_job(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (
+        Permission(
+            ("s3:UpdateJobStatus",),
+            (names.arn("s3", "job/*"),),
+            f"{COPY_JOBS}; the condition limits it to copying",
+            {"StringEquals": {"s3:ExistingJobOperation": "S3PutObjectCopy"}},
+        ),
+    )
+
+
+def _list_copy_jobs(_names: Names, _target: str) -> tuple[Permission, ...]:
+    return (Permission(("s3:ListJobs",), ("*",), NO_RESOURCE),)
+
+
+def _changes_rules(action: str) -> Callable[[Names, str], tuple[Permission, ...]]:
+    def grant(names: Names, _target: str) -> tuple[Permission, ...]:
+        rules = names.arn("events", f"rule/{names.of('media-*-changes')}")
+        return (Permission((f"events:{action}",), (rules,), GENERATIONS),)
+
+    return grant
+
+
+def _copy_parts(names: Names, _target: str) -> tuple[Permission, ...]:
+    objects = names.bucket(names.media_buckets, "*")
+    return (Permission(("s3:GetObject", "s3:PutObject"), (objects,), GENERATIONS),)
+
+
 INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::lambda:invoke": _invoke,
     "arn:aws:states:::codebuild:startBuild.sync": _build,
     "arn:aws:states:::states:startExecution.sync:2": _execution,
     "arn:aws:states:::aws-sdk:ecs:updateService": _update_services,
+    "arn:aws:states:::aws-sdk:eventbridge:enableRule": _changes_rules("EnableRule"),
+    "arn:aws:states:::aws-sdk:eventbridge:disableRule": _changes_rules("DisableRule"),
+    "arn:aws:states:::aws-sdk:s3:uploadPartCopy": _copy_parts,
+    "arn:aws:states:::aws-sdk:s3control:createJob": _create_copy_job,
+    "arn:aws:states:::aws-sdk:s3control:describeJob": _see_copy_job,
+    "arn:aws:states:::aws-sdk:s3control:updateJobStatus": _cancel_copy_job,
+    "arn:aws:states:::aws-sdk:s3control:listJobs": _list_copy_jobs,
     "arn:aws:states:::aws-sdk:rds:createDBSnapshot": _create_snapshot,
     "arn:aws:states:::aws-sdk:rds:describeDBSnapshots": _describe_snapshots,
 }

@@ -69,6 +69,16 @@ class Names:
         """Project that runs database jobs; Terraform makes it, in the VPC."""
         return self.of("database-jobs")
 
+    @property
+    def media_jobs_build(self) -> str:
+        """Project that runs media jobs; Terraform makes it."""
+        return self.of("media-jobs")
+
+    @property
+    def media_buckets(self) -> str:
+        """Pattern of the media buckets' names: one for each generation."""
+        return self.of(f"media-*-{self.account}")
+
     def project(self, name: str) -> str:
         """Return the ARN of a CodeBuild project."""
         return self.arn("codebuild", f"project/{name}")
@@ -80,6 +90,10 @@ class Names:
     def executions(self, name: str, pattern: str = "*") -> str:
         """Return the ARN of executions of a state machine of the environment."""
         return self.arn("states", f"execution:{self.of(name)}:{pattern}")
+
+    def map_executions(self, name: str) -> str:
+        """Return the ARN of the executions that distributed maps of a state machine start."""
+        return self.arn("states", f"execution:{self.of(name)}/*")
 
     def parameter(self, name: str) -> str:
         """Return the ARN of an SSM parameter of the environment."""

@@ -40,6 +40,10 @@ RETENTIONS = {
 PASSED_BY_THE_STACK = ("environment", "artifacts_bucket", "notification_topic_arn", "database_jobs_source")
 """Terraform variables that the stack knows itself."""
 
+# https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
+LARGEST_SINGLE_COPY_BYTES = 5 * 1024**3
+"""What S3 copies in one request."""
+
 _OWN_KEY = re.compile(r"[a-z][a-z_]*")
 """What a key of ours looks like; CDK's own have colons, slashes or hyphens."""
 
@@ -94,6 +98,9 @@ class Settings(BaseModel):
     terraform_variables: Annotated[JsonObject, AfterValidator(_terraform_variables)] = {}
     terraform_backend: JsonObject = {}
     log_retention_days: Annotated[int, AfterValidator(_retention)] = 90
+    single_copy_limit_bytes: Annotated[int, Field(ge=1, le=LARGEST_SINGLE_COPY_BYTES)] = (
+        LARGEST_SINGLE_COPY_BYTES
+    )
 
 
 def parse_settings(context: Mapping[str, Any]) -> Settings:

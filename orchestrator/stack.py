@@ -20,7 +20,7 @@ from orchestrator.steps import STEPS
 from orchestrator.storage import RunStorage
 from orchestrator.terraform_build import LEFT_OUT, TerraformBuild, TerraformBuildProperties
 
-RUNBOOKS = ("provision", "move-database", "return", "migrate")
+RUNBOOKS = ("provision", "move-database", "move-media", "return", "migrate")
 
 
 @dataclass(frozen=True)
@@ -124,7 +124,9 @@ class OrchestratorStack(Stack):
                 "STATE_MACHINE_ARN_PREFIX": names.state_machine(""),
                 "EXECUTION_ARN_PREFIX": names.arn("states", f"execution:{names.of('')}"),
                 "DATABASE_JOBS_BUILD": names.database_jobs_build,
+                "MEDIA_JOBS_BUILD": names.media_jobs_build,
                 "TERRAFORM_BUILD": names.terraform_build,
+                "SINGLE_COPY_LIMIT_BYTES": str(settings.single_copy_limit_bytes),
                 "POWERTOOLS_METRICS_NAMESPACE": "KnowMe",
                 "LOG_LEVEL": "INFO",
             },
@@ -151,6 +153,8 @@ class OrchestratorStack(Stack):
                 "LockTable": names.lock_table,
                 "TerraformBuild": names.terraform_build,
                 "DatabaseJobsBuild": names.database_jobs_build,
+                "MediaJobsBuild": names.media_jobs_build,
+                "AccountId": names.account,
                 "NotificationTopic": topic_arn,
             },
             log_retention=log_retention,

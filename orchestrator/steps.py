@@ -10,6 +10,11 @@ Grant = Callable[[Names], tuple[Permission, ...]]
 
 NO_RESOURCE = "The action has no resource that a policy could name (AWS service authorization reference)"
 RUN_IDS = "Run ids are made when a run starts: the wildcard stands for them, inside this environment's names"
+GENERATIONS = (
+    "Generations of the media bucket come and go: the wildcard stands for them, between the environment's "
+    "own names and the account"
+)
+COPY_JOBS = "S3 chooses the ids of Batch Operations jobs; they have no names of ours"
 MADE_LATER = "Terraform makes these later: the wildcard ends what starts with the environment's own name"
 
 
@@ -155,8 +160,9 @@ def list_executions(*machines: str) -> Grant:
 
 
 def stop_moving(names: Names) -> tuple[Permission, ...]:
-    """Stop the copy of a run."""
-    return (Permission(("states:StopExecution",), (names.executions("move-database"),), RUN_IDS),)
+    """Stop the copies of a run."""
+    copies = (names.executions("move-database"), names.executions("move-media"))
+    return (Permission(("states:StopExecution",), copies, RUN_IDS),)
 
 
 def see_terraform_builds(names: Names) -> tuple[Permission, ...]:
@@ -170,14 +176,37 @@ def see_terraform_builds(names: Names) -> tuple[Permission, ...]:
 
 
 def see_builds(names: Names) -> tuple[Permission, ...]:
-    """See the builds of both projects."""
-    projects = (names.project(names.terraform_build), names.project(names.database_jobs_build))
+    """See the builds of every project."""
+    projects = tuple(
+        map(names.project, (names.terraform_build, names.database_jobs_build, names.media_jobs_build))
+    )
     return (Permission(("codebuild:ListBuildsForProject", "codebuild:BatchGetBuilds"), projects),)
 
 
-def stop_database_jobs(names: Names) -> tuple[Permission, ...]:
-    """Stop a database job; Terraform is never killed half way."""
-    return (Permission(("codebuild:StopBuild",), (names.project(names.database_jobs_build),)),)
+def stop_jobs(names: Names) -> tuple[Permission, ...]:
+    """Stop a database or media job; Terraform is never killed half way."""
+    projects = (names.project(names.database_jobs_build), names.project(names.media_jobs_build))
+    return (Permission(("codebuild:StopBuild",), projects),)
+
+
+# ------------------------------------------------------------------ media
+
+
+def _media(*, buckets: tuple[str, ...] = (), objects: tuple[str, ...] = ()) -> Grant:
+    """Do something with the media buckets of every generation, and with what is in them."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        on_buckets = Permission(
+            tuple(f"s3:{action}" for action in buckets), (names.bucket(names.media_buckets),), GENERATIONS
+        )
+        on_objects = Permission(
+            tuple(f"s3:{action}" for action in objects),
+            (names.bucket(names.media_buckets, "*"),),
+            GENERATIONS,
+        )
+        return tuple(permission for permission in (on_buckets, on_objects) if permission.actions)
+
+    return grant
 
 
 # ------------------------------------------------------------------ what runs
@@ -274,7 +303,10 @@ def check_environment(names: Names) -> tuple[Permission, ...]:
         ),
         Permission(("rds:DescribeDBEngineVersions",), ("*",), NO_RESOURCE),
         Permission(("cloudwatch:DescribeAlarms",), (names.arn("cloudwatch", "alarm:*"),), MADE_LATER),
-        Permission(("codebuild:BatchGetProjects",), (names.project(names.database_jobs_build),)),
+        Permission(
+            ("codebuild:BatchGetProjects",),
+            (names.project(names.database_jobs_build), names.project(names.media_jobs_build)),
+        ),
     )
 
 
@@ -296,6 +328,7 @@ STEPS = (
             describe_executions,
             list_executions("provision", "migrate"),
             use_run_folder,
+            _media(buckets=("ListBucket", "GetBucketVersioning", "GetBucketNotification")),
         ),
         timeout_seconds=180,
     ),
@@ -309,6 +342,55 @@ STEPS = (
         timeout_seconds=300,
     ),
     StepDefinition("check_quiet", (read_run_folder, see_tasks)),
+    StepDefinition(
+        "stop_media_writes",
+        (read_manifest, use_run_folder, _media(buckets=("GetBucketPolicy", "PutBucketPolicy"))),
+    ),
+    StepDefinition(
+        "allow_media_writes",
+        (_media(buckets=("GetBucketPolicy", "PutBucketPolicy", "DeleteBucketPolicy")),),
+    ),
+    StepDefinition("plan_media_copy", (use_run_folder, _media(buckets=("ListBucket",))), timeout_seconds=300),
+    StepDefinition(
+        "judge_copy_job",
+        (use_run_folder, _media(buckets=("ListBucket",), objects=("GetObject",))),
+        timeout_seconds=900,  # a report has a line for every object
+        memory_mebibytes=1024,
+    ),
+    StepDefinition(
+        "begin_large_copy",
+        (
+            use_run_folder,
+            _media(
+                buckets=("ListBucket", "ListBucketMultipartUploads"),
+                objects=(
+                    *("GetObject", "GetObjectTagging", "ListMultipartUploadParts"),
+                    *("PutObject", "PutObjectTagging", "AbortMultipartUpload"),
+                ),
+            ),
+        ),
+        timeout_seconds=300,
+    ),
+    StepDefinition(
+        "complete_large_copy",
+        (
+            use_run_folder,
+            _media(
+                buckets=("ListBucket",),
+                objects=(
+                    *("GetObject", "ListMultipartUploadParts"),
+                    *("PutObject", "PutObjectTagging", "AbortMultipartUpload"),
+                ),
+            ),
+        ),
+        timeout_seconds=300,
+    ),
+    StepDefinition(
+        "abort_large_copy",
+        (use_run_folder, _media(buckets=("ListBucket",), objects=("GetObject", "AbortMultipartUpload"))),
+        timeout_seconds=300,
+    ),
+    StepDefinition("summarise_media_copy", (use_run_folder, describe_executions), timeout_seconds=300),
     StepDefinition("activate_generation", (change_generations,)),
     StepDefinition(
         "resume",
@@ -337,14 +419,12 @@ STEPS = (
             list_executions("provision"),
             stop_moving,
             see_builds,
-            stop_database_jobs,
+            stop_jobs,
         ),
     ),
     StepDefinition(
         "restore_generations", (read_manifest, change_generations, read_run_folder, describe_executions)
     ),
-    StepDefinition(
-        "check_application_database", (read_manifest, see_services, see_task_definitions, read_run_folder)
-    ),
+    StepDefinition("check_application_stores", (read_manifest, see_services, see_task_definitions)),
 )
 """Every step; a test compares it with `lambdas/` both ways."""

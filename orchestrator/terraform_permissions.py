@@ -29,6 +29,7 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_load_balancer(names),
         *_containers(names),
         *_databases(names),
+        *_media(names),
         *_secrets_and_keys(names),
         *_logs(names),
         *_roles(names),
@@ -313,6 +314,77 @@ def _databases(names: Names) -> list[Permission]:
     ]
 
 
+def _media(names: Names) -> list[Permission]:
+    changes = names.of("media-*-changes")
+    return [
+        # The provider reads every setting of a bucket, also those that `terraform/` leaves alone.
+        _named(
+            (
+                "s3:CreateBucket",
+                "s3:DeleteBucket",
+                "s3:GetAccelerateConfiguration",
+                "s3:GetBucketAcl",
+                "s3:GetBucketCORS",
+                "s3:GetBucketLocation",
+                "s3:GetBucketLogging",
+                "s3:GetBucketNotification",
+                "s3:GetBucketObjectLockConfiguration",
+                "s3:GetBucketOwnershipControls",
+                "s3:GetBucketPolicy",
+                "s3:GetBucketPublicAccessBlock",
+                "s3:GetBucketRequestPayment",
+                "s3:GetBucketTagging",
+                "s3:GetBucketVersioning",
+                "s3:GetBucketWebsite",
+                "s3:GetEncryptionConfiguration",
+                "s3:GetLifecycleConfiguration",
+                "s3:GetReplicationConfiguration",
+                "s3:ListBucket",
+                "s3:ListBucketVersions",
+                "s3:DeleteBucketPolicy",
+                "s3:PutBucketCORS",
+                "s3:PutBucketNotification",
+                "s3:PutBucketOwnershipControls",
+                "s3:PutBucketPolicy",
+                "s3:PutBucketPublicAccessBlock",
+                "s3:PutBucketTagging",
+                "s3:PutBucketVersioning",
+                "s3:PutEncryptionConfiguration",
+                "s3:PutLifecycleConfiguration",
+            ),
+            names.bucket(names.media_buckets),
+        ),
+        # A generation without deletion protection is emptied before its bucket is deleted.
+        _named(("s3:DeleteObject", "s3:DeleteObjectVersion"), names.bucket(names.media_buckets, "*")),
+        _named(
+            (
+                "sqs:CreateQueue",
+                "sqs:DeleteQueue",
+                "sqs:GetQueueAttributes",
+                "sqs:ListQueueTags",
+                "sqs:SetQueueAttributes",
+                "sqs:TagQueue",
+                "sqs:UntagQueue",
+            ),
+            names.arn("sqs", changes),
+        ),
+        _named(
+            (
+                "events:DeleteRule",
+                "events:DescribeRule",
+                "events:ListTagsForResource",
+                "events:ListTargetsByRule",
+                "events:PutRule",
+                "events:PutTargets",
+                "events:RemoveTargets",
+                "events:TagResource",
+                "events:UntagResource",
+            ),
+            names.arn("events", f"rule/{changes}"),
+        ),
+    ]
+
+
 def _secrets_and_keys(names: Names) -> list[Permission]:
     asked = {"StringEquals": {"aws:RequestTag/Environment": names.environment}}
     there = {"StringEquals": {"aws:ResourceTag/Environment": names.environment}}
@@ -468,6 +540,6 @@ def _builds(names: Names) -> list[Permission]:
                 "codebuild:DeleteProject",
                 "codebuild:BatchGetProjects",
             ),
-            (names.project(names.database_jobs_build),),
+            (names.project(names.database_jobs_build), names.project(names.media_jobs_build)),
         )
     ]

@@ -7,9 +7,17 @@ locals {
   account_id = data.aws_caller_identity.current.account_id
   region     = data.aws_region.current.name
   partition  = data.aws_partition.current.partition
+
+  # Who writes into a media bucket that the app does not use: S3 Batch Operations, the jobs, and the runbooks' own steps.
+  migration_principals = [
+    module.media_jobs.copy_role_arn,
+    module.media_jobs.jobs_role_arn,
+    "arn:${local.partition}:iam::${local.account_id}:role/know-me/${var.environment}/orchestrator/*",
+  ]
+  media_kms_key_arn = var.media_encryption == "aws:kms" ? aws_kms_key.environment.arn : null
 }
 
-# One key for everything of the environment that rests: database storage, secrets, logs.
+# One key for everything of the environment that rests: database storage, secrets, logs; media when asked for.
 resource "aws_kms_key" "environment" {
   description             = "Data at rest of ${local.name}"
   enable_key_rotation     = true
@@ -86,6 +94,23 @@ module "database" {
   log_retention_days    = var.log_retention_days
 }
 
+module "media" {
+  source   = "./modules/media"
+  for_each = var.generations.media.all
+
+  environment = var.environment
+  generation  = each.key
+  active      = each.key == var.generations.media.active
+
+  migration_principals    = local.migration_principals
+  encryption              = var.media_encryption
+  kms_key_arn             = aws_kms_key.environment.arn
+  public_static           = var.media_public_static
+  cors_origins            = var.media_cors_origins
+  noncurrent_version_days = var.media_noncurrent_version_days
+  deletion_protection     = var.deletion_protection
+}
+
 module "django_key" {
   source = "./modules/generated-secret"
 
@@ -121,6 +146,10 @@ module "api" {
   }
   application_secret_arns         = { for generation, database in module.database : generation => database.application_secret_arn }
   database_certificate_bundle_url = var.database_certificate_bundle_url
+
+  media_bucket      = module.media[var.generations.media.active].bucket
+  media_bucket_arns = { for generation, media in module.media : generation => media.bucket_arn }
+  media_kms_key_arn = local.media_kms_key_arn
 
   listener_port       = var.api_listener_port
   certificate_arn     = var.api_certificate_arn
@@ -158,6 +187,29 @@ module "database_jobs" {
   kms_key_arn            = aws_kms_key.environment.arn
 }
 
+module "media_jobs" {
+  source = "./modules/media-jobs"
+
+  name             = local.name
+  environment      = var.environment
+  source_location  = var.database_jobs_source
+  artifacts_bucket = var.artifacts_bucket
+
+  media = {
+    for generation, media in module.media : generation => {
+      bucket_arn        = media.bucket_arn
+      changes_queue_arn = media.changes_queue_arn
+      active            = generation == var.generations.media.active
+    }
+  }
+  media_kms_key_arn = local.media_kms_key_arn
+
+  image              = var.media_jobs_image
+  compute_type       = var.media_jobs_compute_type
+  log_retention_days = var.log_retention_days
+  kms_key_arn        = aws_kms_key.environment.arn
+}
+
 module "manifest" {
   source = "./modules/manifest"
 
@@ -173,8 +225,14 @@ module "manifest" {
       active      = var.generations.database.active
       generations = { for generation, database in module.database : generation => database.manifest }
     }
-    media            = { active = var.generations.media.active, generations = {} }
-    builds           = { database_jobs = module.database_jobs.project_name }
+    media = {
+      active               = var.generations.media.active
+      generations          = { for generation, media in module.media : generation => media.manifest }
+      copy_role_arn        = module.media_jobs.copy_role_arn
+      migration_principals = local.migration_principals
+      file_columns         = var.media_file_columns
+    }
+    builds           = { database_jobs = module.database_jobs.project_name, media_jobs = module.media_jobs.project_name }
     health_check_url = module.api.health_check_url
     alarm_arns       = []
     topic_arns       = [var.notification_topic_arn]

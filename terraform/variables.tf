@@ -28,9 +28,11 @@ variable "generations" {
       }))
     })
     media = optional(object({
-      active = optional(string)
-      all    = optional(map(object({})), {})
-    }), {})
+      active = string
+      all = map(object({
+        unfinished = optional(bool, false) # for the runbooks: a copy that a failed run began
+      }))
+    }), { active = "blue", all = { blue = {} } })
   })
 
   validation {
@@ -69,12 +71,30 @@ variable "generations" {
     ])
     error_message = "allocated_storage of a database generation must be 20 to 65536 GiB."
   }
+
+  validation {
+    condition = alltrue([
+      for name in keys(var.generations.media.all) :
+      can(regex("^[a-z][a-z0-9-]{0,14}[a-z0-9]$", name)) && !strcontains(name, "--")
+    ])
+    error_message = "Names of media generations must be 2 to 16 small letters, digits and single hyphens, start with a letter and not end with a hyphen: ${join(", ", keys(var.generations.media.all))}."
+  }
+
+  validation {
+    condition     = contains(keys(var.generations.media.all), var.generations.media.active)
+    error_message = "The active media generation \"${var.generations.media.active}\" must be one of generations.media.all: ${join(", ", keys(var.generations.media.all))}."
+  }
+
+  validation {
+    condition     = !try(var.generations.media.all[var.generations.media.active].unfinished, false)
+    error_message = "The active media generation \"${var.generations.media.active}\" must not be unfinished: its copy would lack files that the app refers to."
+  }
 }
 
 # What the orchestrator passes
 
 variable "artifacts_bucket" {
-  description = "Name of the bucket with the run folders, which the database jobs read and write."
+  description = "Name of the bucket with the run folders, which the jobs read and write."
   type        = string
 
   validation {
@@ -94,7 +114,7 @@ variable "notification_topic_arn" {
 }
 
 variable "database_jobs_source" {
-  description = "Source bundle of the database jobs in S3: <bucket>/<key of a zip>."
+  description = "Source bundle of the database jobs and the media jobs in S3: <bucket>/<key of a zip>."
   type        = string
 
   validation {
@@ -112,7 +132,7 @@ variable "s3_use_path_style" {
 }
 
 variable "log_retention_days" {
-  description = "Days to keep the logs of the API, the databases and the database jobs."
+  description = "Days to keep the logs of the API, the databases and the jobs."
   type        = number
   default     = 30
 
@@ -123,7 +143,7 @@ variable "log_retention_days" {
 }
 
 variable "deletion_protection" {
-  description = "Refuse to delete databases and the load balancer. Turn off, and apply, before a generation or the environment is removed."
+  description = "Refuse to delete databases, the load balancer, and media buckets that hold anything. Turn off, and apply, before a generation or the environment is removed: a bucket is then emptied, of old versions as well, and deleted."
   type        = bool
   default     = true
 }
@@ -272,6 +292,75 @@ variable "database_certificate_bundle_url" {
   }
 }
 
+# Media
+
+variable "media_encryption" {
+  description = "Default encryption of the media buckets. \"AES256\": S3's own keys; an object's ETag stays comparable between buckets, and anybody can read static/. \"aws:kms\": the environment's key, with a bucket key; ETags then say nothing about contents, so verification compares checksums or reads, and static/ cannot be public, because S3 decrypts for no anonymous reader."
+  type        = string
+  default     = "AES256"
+
+  validation {
+    condition     = contains(["AES256", "aws:kms"], var.media_encryption)
+    error_message = "media_encryption must be \"AES256\" or \"aws:kms\"."
+  }
+
+  validation {
+    condition     = var.media_encryption != "aws:kms" || !var.media_public_static
+    error_message = "media_encryption \"aws:kms\" needs media_public_static = false: S3 decrypts for no anonymous reader."
+  }
+}
+
+variable "media_public_static" {
+  description = "Let everybody read static/ directly from the bucket. Turn off once a CloudFront distribution reads it."
+  type        = bool
+  default     = true
+}
+
+variable "media_cors_origins" {
+  description = "Origins of the web app, whose pages may read the media, such as https://app.example.com; none for no rule."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for origin in var.media_cors_origins : can(regex("^https?://[a-z0-9*][a-z0-9.*-]*(:[0-9]+)?$", origin)) && length(split("*", origin)) <= 2])
+    error_message = "media_cors_origins must be origins such as https://app.example.com: scheme and host, no path, at most one \"*\"."
+  }
+}
+
+variable "media_noncurrent_version_days" {
+  description = "Days to keep versions of files that were overwritten or deleted: how long a mistake can be taken back."
+  type        = number
+  default     = 30
+
+  validation {
+    condition     = try(var.media_noncurrent_version_days >= 1 && floor(var.media_noncurrent_version_days) == var.media_noncurrent_version_days, false)
+    error_message = "media_noncurrent_version_days must be a whole number from 1."
+  }
+}
+
+variable "media_file_columns" {
+  description = "Columns of the database that hold paths of files, and what stands before a path in the bucket: {table = \"public.know_me_photo\", column = \"file\", prefix = \"media/\"}. A migration checks that each file exists in the new bucket."
+  type        = list(object({ table = string, column = string, prefix = string }))
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for each in var.media_file_columns : can(regex("^[^.\"]+[.][^.\"]+$", each.table)) && can(regex("^[^\"]+$", each.column))])
+    error_message = "media_file_columns needs a table with its schema, such as \"public.know_me_photo\", and a column."
+  }
+
+  validation {
+    condition     = alltrue([for each in var.media_file_columns : each.prefix == "" || can(regex("^[^/].*/$", each.prefix))])
+    error_message = "prefix in media_file_columns must be empty or end, and not begin, with a slash, such as \"media/\"."
+  }
+
+  validation {
+    condition     = length(distinct([for each in var.media_file_columns : "${each.table}.${each.column}"])) == length(var.media_file_columns)
+    error_message = "media_file_columns must name a column once."
+  }
+}
+
 # API
 
 variable "api_image" {
@@ -297,8 +386,8 @@ variable "api_environment" {
   nullable    = false
 
   validation {
-    condition     = length([for name in keys(var.api_environment) : name if startswith(name, "DATABASE_") || name == "DJANGO_SECRET_KEY"]) == 0
-    error_message = "api_environment must not contain DATABASE_… or DJANGO_SECRET_KEY: they follow from the active generation."
+    condition     = length([for name in keys(var.api_environment) : name if startswith(name, "DATABASE_") || contains(["DJANGO_SECRET_KEY", "MEDIA_BUCKET"], name)]) == 0
+    error_message = "api_environment must not contain DATABASE_…, MEDIA_BUCKET or DJANGO_SECRET_KEY: they follow from the active generations and the environment's own key."
   }
 }
 
@@ -422,6 +511,25 @@ variable "database_jobs_compute_type" {
 
 variable "database_jobs_image" {
   description = "Build image of the database jobs."
+  type        = string
+  default     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+}
+
+# Media jobs
+
+variable "media_jobs_compute_type" {
+  description = "Compute type of the media jobs, which list and compare buckets as streams: CPUs for many requests at once."
+  type        = string
+  default     = "BUILD_GENERAL1_MEDIUM"
+
+  validation {
+    condition     = contains(["BUILD_GENERAL1_SMALL", "BUILD_GENERAL1_MEDIUM", "BUILD_GENERAL1_LARGE", "BUILD_GENERAL1_XLARGE", "BUILD_GENERAL1_2XLARGE"], var.media_jobs_compute_type)
+    error_message = "media_jobs_compute_type must be BUILD_GENERAL1_SMALL, …_MEDIUM, …_LARGE, …_XLARGE or …_2XLARGE."
+  }
+}
+
+variable "media_jobs_image" {
+  description = "Build image of the media jobs."
   type        = string
   default     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
 }

@@ -6,9 +6,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from job_support.errors import JobError
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
-
-from database_jobs.errors import JobError
 
 REMEDY = "Check CERTIFICATE_BUNDLE_URL and that the build may reach it."
 PEM = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)

@@ -13,8 +13,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from database_jobs.errors import JobError
-from database_jobs.progress import say
+from job_support.errors import JobError
+from job_support.progress import say
 
 PROGRAMS = ("pg_dump", "pg_restore", "psql")
 INSTALLERS = {

@@ -5,30 +5,34 @@ The result recorded whatever happens.
 
 import argparse
 import json
-import signal
-import sys
 import tempfile
-import time
-import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import boto3
+from job_support import performance
+from job_support.errors import JobError
+from job_support.performance import Figures
+from job_support.progress import Progress
+from job_support.run_folder import RunFolder
 from pydantic import ValidationError
 
-from database_jobs import dump, fence, inspect_candidate, inspect_source, prepare_role, restore, verify
+from database_jobs import (
+    dump,
+    fence,
+    inspect_candidate,
+    inspect_source,
+    list_files,
+    prepare_role,
+    restore,
+    verify,
+)
 from database_jobs.certificates import fetch_bundle
 from database_jobs.connections import Server
-from database_jobs.context import Figures, JobContext
-from database_jobs.errors import JobError, JobInterruptedError
+from database_jobs.context import JobContext
 from database_jobs.inputs import JobInputs, faults
-from database_jobs.progress import Progress, now, say
-from database_jobs.run_folder import RunFolder
-
-SUCCEEDED, FAILED, USAGE = 0, 1, 2
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,7 @@ JOBS = {
     ),
     "verify": Job(verify.run, ("source", "candidate"), "compare both databases", "VerificationFailed"),
     "allow-writes": Job(fence.allow_writes, ("source",), "undo stop-writers"),
+    "list-files": Job(list_files.run, ("source",), "list the files that rows of the old database refer to"),
 }
 
 
@@ -101,6 +106,15 @@ def parser() -> argparse.ArgumentParser:
             help="how long sessions may end by themselves (60)",
         )
         command.add_argument(
+            "--phase", default="", choices=["", "ahead", "final"], help="of the media migration (list-files)"
+        )
+        command.add_argument(
+            "--file-columns",
+            default="[]",
+            metavar="JSON",
+            help='columns that hold paths of files: [{"table", "column", "prefix"}] (list-files)',
+        )
+        command.add_argument(
             "--workers", default="4", metavar="NUMBER", help="parallel jobs and connections (4)"
         )
     return top
@@ -127,6 +141,13 @@ def parse_inputs(options: argparse.Namespace) -> JobInputs:
         if side in job.needs and not document:
             wrong.append(f"{side}: job {options.job} needs this database")
     try:
+        file_columns = json.loads(options.file_columns or "[]")
+    except ValueError as error:
+        wrong.append(f"file_columns: not JSON ({error})")
+        file_columns = []
+    if options.job == "list-files" and not options.phase:
+        wrong.append("phase: job list-files needs it, ahead or final")
+    try:
         inputs = JobInputs.model_validate(
             {
                 "run_id": options.run_id,
@@ -134,6 +155,8 @@ def parse_inputs(options: argparse.Namespace) -> JobInputs:
                 "certificate_bundle_url": options.certificate_bundle_url,
                 "grace_seconds": options.grace_seconds or 60,
                 "workers": options.workers or 4,
+                "phase": options.phase or None,
+                "file_columns": file_columns,
                 **databases,
             }
         )
@@ -150,11 +173,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         inputs = parse_inputs(options)
     except ValueError as error:
-        say_error(str(error))
-        record_refusal(options, str(error))
-        return USAGE
-    signal.signal(signal.SIGTERM, _interrupt)
-    signal.signal(signal.SIGINT, _interrupt)
+        refusal = JobError("DatabaseJobFailed", str(error), "Correct the options; see --help.")
+        return performance.refuse(
+            options.job, options.run_id, str(options.run_folder), lambda: boto3.client("s3"), refusal
+        )
+    performance.end_on_signals("DatabaseJobInterrupted")
     return perform(options.job, inputs, boto3.Session())
 
 
@@ -162,11 +185,8 @@ def perform(name: str, inputs: JobInputs, session: Any) -> int:
     """Run a job with checked inputs and record its result."""
     job = JOBS[name]
     folder = RunFolder(inputs.run_folder, session.client("s3"))
-    started_at, started = now(), time.monotonic()
-    error: JobError | None = None
-    figures: Figures = {}
-    say(f"Job {name} of run {inputs.run_id} begins.")
-    try:
+
+    def work() -> Figures:
         with tempfile.TemporaryDirectory(prefix="database-job-") as temporary:
             directory = Path(temporary)
             secrets = session.client("secretsmanager")
@@ -177,62 +197,6 @@ def perform(name: str, inputs: JobInputs, session: Any) -> int:
                 for side, database in databases.items()
                 if side in job.needs and database is not None
             }
-            figures = job.run(JobContext(inputs, folder, Progress(name, folder), directory, secrets, servers))
-    except JobError as failure:
-        error = failure
-    except Exception as failure:
-        traceback.print_exc()
-        error = JobError(
-            job.error_name,
-            f"Job {name} met an unexpected {type(failure).__name__}: {str(failure).strip()}.",
-            "Read the build's log, put it right and start the run again.",
-        )
-    seconds = round(time.monotonic() - started, 3)
-    folder.write_json(f"jobs/{name}.json", result(name, inputs.run_id, started_at, seconds, error, figures))
-    if error is not None:
-        say_error(f"{error.name}: {error.cause} {error.remedy}")
-        return FAILED
-    say(f"Job {name} is done after {seconds} s.")
-    return SUCCEEDED
+            return job.run(JobContext(inputs, folder, Progress(name, folder), directory, secrets, servers))
 
-
-def result(
-    job: str, run_id: str, started_at: str, seconds: float, error: JobError | None, figures: Figures
-) -> dict[str, Any]:
-    """Return the document `jobs/<job>.json`."""
-    return {
-        "job": job,
-        "run_id": run_id,
-        "status": "failed" if error else "succeeded",
-        "started_at": started_at,
-        "finished_at": now(),
-        "seconds": seconds,
-        "error": {"name": error.name, "cause": error.cause, "remedy": error.remedy} if error else None,
-        "figures": figures,
-    }
-
-
-def record_refusal(options: argparse.Namespace, message: str) -> None:
-    """Record that the options were wrong, where the run folder itself is usable."""
-    if not str(options.run_folder).startswith("s3://"):
-        return
-    error = JobError("DatabaseJobFailed", message, "Correct the options; see --help.")
-    folder = RunFolder(options.run_folder, boto3.client("s3"))
-    try:
-        folder.write_json(
-            f"jobs/{options.job}.json", result(options.job, options.run_id, now(), 0.0, error, {})
-        )
-    except Exception as failure:
-        say_error(f"The refusal could not be recorded in {options.run_folder}: {failure}")
-
-
-def say_error(message: str) -> None:
-    """Tell a person on standard error."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201
-
-
-def _interrupt(number: int, _: FrameType | None) -> None:
-    # The job is being ended: one exception is enough, and ends every child on its way out.
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise JobInterruptedError(signal.Signals(number).name)
+    return performance.perform(name, inputs.run_id, folder, work, error_name=job.error_name)

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
+from job_support.errors import JobError
 from psycopg import sql
 from psycopg.rows import TupleRow
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
-from database_jobs.errors import JobError
 from database_jobs.inputs import Database
 
 Connection = psycopg.Connection[TupleRow]

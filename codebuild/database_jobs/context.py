@@ -8,14 +8,13 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
+from job_support.errors import JobError
+from job_support.progress import Progress, say
+from job_support.run_folder import RunFolder
+
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Server, major
-from database_jobs.errors import JobError
 from database_jobs.inputs import JobInputs
-from database_jobs.progress import Progress, say
-from database_jobs.run_folder import RunFolder
-
-Figures = dict[str, Any]
 
 
 @dataclass

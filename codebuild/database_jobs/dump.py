@@ -10,14 +10,15 @@ import shutil
 from collections import defaultdict
 from pathlib import Path
 
+from job_support.performance import Figures
+from job_support.progress import Progress, now, say
 from psycopg import sql
 from pydantic import BaseModel
 
 from database_jobs import fence
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Connection, major, rows, value
-from database_jobs.context import Figures, JobContext, required, threads, watching
-from database_jobs.progress import Progress, now, say
+from database_jobs.context import JobContext, required, threads, watching
 from database_jobs.roles import ClusterDescription, Setting, describe, join
 
 FOLDER = "dump"

@@ -8,14 +8,15 @@ from collections import Counter
 from collections.abc import Callable
 
 import psycopg
+from job_support.errors import JobError
+from job_support.performance import Figures
+from job_support.progress import now, say
+from job_support.run_folder import RunFolder
 from psycopg import sql
 from pydantic import BaseModel
 
 from database_jobs.connections import Connection, rows, value
-from database_jobs.context import Figures, JobContext
-from database_jobs.errors import JobError
-from database_jobs.progress import now, say
-from database_jobs.run_folder import RunFolder
+from database_jobs.context import JobContext
 
 DOCUMENT = "fence.json"
 SECONDS_BETWEEN_LOOKS = 1.0

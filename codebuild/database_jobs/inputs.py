@@ -1,6 +1,6 @@
 """What a job is given, checked before anything is touched."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -23,6 +23,32 @@ class Database(BaseModel):
     allocated_storage: int | None = Field(default=None, gt=0, description="GiB; unknown when absent")
 
 
+class FileColumn(BaseModel):
+    """A column whose values are paths of files.
+
+    Parameters
+    ----------
+    table
+        `schema.table`, each as the catalogue spells it; without a schema it is looked for in `public`.
+    column
+        As the catalogue spells it.
+    prefix
+        What is put before a value to make it the key of an object.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    table: Name
+    column: Name
+    prefix: str = ""
+
+    @property
+    def qualified(self) -> tuple[str, str]:
+        """Schema and table."""
+        schema, _, table = self.table.rpartition(".")
+        return schema or "public", table
+
+
 class JobInputs(BaseModel):
     """The options of a command line, after parsing."""
 
@@ -35,6 +61,8 @@ class JobInputs(BaseModel):
     candidate: Database | None = None
     grace_seconds: int = Field(default=60, ge=0, le=3600)
     workers: int = Field(default=4, ge=1, le=64)
+    phase: Literal["ahead", "final"] | None = None
+    file_columns: tuple[FileColumn, ...] = ()
 
 
 def faults(error: ValidationError) -> list[str]:

@@ -7,14 +7,15 @@ guessed.
 from collections.abc import Callable
 
 import psycopg
+from job_support.findings import Finding, failed, passed, skipped, warning
+from job_support.performance import Figures
+from job_support.progress import readable
 from psycopg import sql
 
 from database_jobs.connections import Connection, major, rows, value
-from database_jobs.context import Figures, JobContext
-from database_jobs.findings import Finding, failed, passed, skipped, warning
+from database_jobs.context import JobContext
 from database_jobs.inputs import Database
 from database_jobs.inspect_source import listed, tell
-from database_jobs.progress import readable
 from database_jobs.restore import MARKER, user_objects
 from database_jobs.roles import describe
 from database_jobs.verify import older

@@ -11,15 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
+from job_support.errors import JobError
+from job_support.findings import Finding, failed, passed, skipped, warning
+from job_support.performance import Figures
+from job_support.progress import readable, say
 from psycopg import sql
 
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Connection, major, rows, value
-from database_jobs.context import Figures, JobContext
+from database_jobs.context import JobContext
 from database_jobs.dump import DISK_PER_DATABASE_BYTE
-from database_jobs.errors import JobError
-from database_jobs.findings import Finding, failed, passed, skipped, warning
-from database_jobs.progress import readable, say
 from database_jobs.roles import describe
 
 OLDEST_MAJOR = 12

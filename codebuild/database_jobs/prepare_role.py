@@ -9,12 +9,13 @@ import secrets as randomness
 from typing import Any
 
 from botocore.exceptions import ClientError
+from job_support.performance import Figures
+from job_support.progress import say
 from psycopg import sql
 
 from database_jobs.connections import Connection, major, value
-from database_jobs.context import Figures, JobContext, required
+from database_jobs.context import JobContext, required
 from database_jobs.inputs import Database
-from database_jobs.progress import say
 from database_jobs.roles import join
 
 # Read by Django and psycopg on the application's side; nothing RDS does not allow an application.

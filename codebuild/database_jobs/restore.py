@@ -16,14 +16,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import psycopg
+from job_support.errors import JobError
+from job_support.performance import Figures
+from job_support.progress import now, say
 from psycopg import sql
 
 from database_jobs import dump, fence
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Connection, rows, value
-from database_jobs.context import Figures, JobContext, required, threads, watching
-from database_jobs.errors import JobError
-from database_jobs.progress import now, say
+from database_jobs.context import JobContext, required, threads, watching
 from database_jobs.roles import (
     ClusterDescription,
     is_reserved,
@@ -204,15 +205,15 @@ def fetch(context: JobContext, manifest: dump.Manifest) -> Path:
 
     def fetch_one(file: dump.DumpedFile) -> str | None:
         path = directory / file.name
-        context.folder.download(f"{dump.FILES}/{file.name}", path, context.progress.add)
-        return None if dump.sha256_of(path) == file.sha256 else file.name
+        came = context.folder.download(f"{dump.FILES}/{file.name}", path, context.progress.add)
+        return None if came and dump.sha256_of(path) == file.sha256 else file.name
 
     with threads(dump.TRANSFERS) as pool:
         broken = [name for name in pool.map(fetch_one, manifest.files) if name]
     required(
         not broken,
         "RestoreFailed",
-        f"Files of the dump do not match their checksums: {', '.join(broken[:10])}.",
+        f"Files of the dump are missing or do not match their checksums: {', '.join(broken[:10])}.",
         "The dump was damaged or replaced in S3: dump again.",
     )
     context.progress.finish()

@@ -10,17 +10,18 @@ from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from job_support.errors import JobError
+from job_support.findings import Finding, failed, passed, warning
+from job_support.performance import Figures
+from job_support.progress import say
 from pydantic import BaseModel
 
 from database_jobs.client_tools import ClientTools
 from database_jobs.connections import Server, major
 from database_jobs.contents import DatabaseContents, Snapshot, read, tables_of
-from database_jobs.context import Figures, JobContext, threads
+from database_jobs.context import JobContext, threads
 from database_jobs.dump import unfenced
-from database_jobs.errors import JobError
 from database_jobs.fence import recorded
-from database_jobs.findings import Finding, failed, passed, warning
-from database_jobs.progress import say
 from database_jobs.roles import ClusterDescription, describe, is_reserved
 from database_jobs.schema_text import compare
 

@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
+from job_support.run_folder import RunFolder
 
 from terraform_jobs.errors import ProvisionFailed
 from terraform_jobs.plan_summary import KINDS, count_changes, sentence, summarise
-from terraform_jobs.run_folder import RunFolder
 from terraform_jobs.settings import Settings
 from terraform_jobs.terraform import Terraform
 
@@ -45,10 +45,10 @@ def plan(terraform: Terraform, settings: Settings, folder: RunFolder, ssm: Any) 
         text = scratch / "plan.txt"
         text.write_text(as_text.result())
 
-        folder.put_json("plan/plan.json", document)
-        folder.put("plan/plan.txt", text, "text/plain; charset=utf-8")
-        folder.put_json("plan/summary.json", summary)
-        folder.put("plan/plan.tfplan", file)
+        folder.write_json("plan/plan.json", document)
+        folder.upload(text, "plan/plan.txt", content_type="text/plain; charset=utf-8")
+        folder.write_json("plan/summary.json", summary)
+        folder.upload(file, "plan/plan.tfplan")
     print(sentence(summary), flush=True)  # noqa: T201 - the build's log
     return _figures(summary)
 
@@ -60,8 +60,8 @@ def apply(terraform: Terraform, settings: Settings, folder: RunFolder) -> Figure
     """
     with _connected(terraform, settings) as scratch:
         file = scratch / "plan.tfplan"
-        summary = folder.get_json("plan/summary.json")
-        if summary is None or not folder.get("plan/plan.tfplan", file):
+        summary = folder.read_json("plan/summary.json")
+        if summary is None or not folder.download("plan/plan.tfplan", file):
             raise ProvisionFailed(
                 f"There is no plan to apply: {folder.url}/plan/plan.tfplan does not exist.",
                 "Start the provision state machine, which plans first.",

@@ -11,10 +11,10 @@ from typing import Any
 
 import boto3
 from botocore.exceptions import BotoCoreError, ClientError
+from job_support.run_folder import RunFolder
 
 from terraform_jobs import actions, installation
 from terraform_jobs.errors import ProvisionFailed
-from terraform_jobs.run_folder import RunFolder
 from terraform_jobs.settings import Settings, read_settings
 from terraform_jobs.terraform import Stopped, Terraform, stop_signals_raise
 
@@ -109,7 +109,7 @@ def _run(options: argparse.Namespace, terraform: Terraform, settings: Settings, 
     if failure:
         _explain(failure)
     finished = datetime.now(UTC)
-    folder.put_json(
+    folder.write_json(
         f"jobs/terraform-{options.action}.json",
         {
             "job": f"terraform-{options.action}",

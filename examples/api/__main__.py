@@ -1,4 +1,4 @@
-"""``python -m examples.api serve | migrate | background-jobs``: the commands of the image."""
+"""``python -m examples.api serve | migrate | collectstatic | background-jobs``: the commands of the image."""
 
 import argparse
 import logging
@@ -18,6 +18,8 @@ from examples.api.configuration import (
     listen_address,
     read_configuration,
 )
+from examples.api.media import FileMissingError, MediaUnavailableError, collect_static, open_store
+from examples.api.photos import Photos
 from examples.api.server import Application, make_server
 
 log = logging.getLogger("know-me-api")
@@ -27,7 +29,8 @@ def serve(configuration: Configuration) -> int:
     """Answer requests until SIGTERM or SIGINT, then finish what was begun."""
     pool = database.Pool(configuration.connection_string())
     address = listen_address(os.environ)
-    server = make_server(Application(pool), address, PORT)
+    store = open_store(configuration.media_bucket)
+    server = make_server(Application(pool, Photos(pool, store), store.bucket), address, PORT)
     # `shutdown` waits for the serving loop, which is this thread: it must be called from another one.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: threading.Thread(target=server.shutdown).start())
@@ -47,6 +50,13 @@ def migrate(configuration: Configuration) -> int:
     return 0
 
 
+def collectstatic(configuration: Configuration) -> int:
+    """Put the static files into the media bucket, over those that are there."""
+    store = open_store(configuration.media_bucket)
+    log.info("%d static files are in %s", collect_static(store), store.bucket)
+    return 0
+
+
 def background_jobs(configuration: Configuration) -> int:
     """Do what the app does every few minutes: bring the activity of every user up to date."""
     with psycopg.connect(configuration.connection_string()) as connection:
@@ -58,17 +68,19 @@ def background_jobs(configuration: Configuration) -> int:
 _COMMANDS: dict[str, Callable[[Configuration], int]] = {
     "serve": serve,
     "migrate": migrate,
+    "collectstatic": collectstatic,
     "background-jobs": background_jobs,
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; exit code 0: done, 1: the database refused, 2: the configuration is wrong."""
+    """Run one command; exit code 0: done, 1: a store refused, 2: the configuration is wrong."""
     parser = argparse.ArgumentParser(
         prog="python -m examples.api",
         description="A stand-in for the image of the Know Me API.",
         epilog="Configured by DATABASE_HOST, DATABASE_PORT, DATABASE_NAME, DATABASE_USERNAME, "
-        "DATABASE_PASSWORD, DATABASE_SSLMODE, DATABASE_CERTIFICATE_BUNDLE_URL and DJANGO_SECRET_KEY. "
+        "DATABASE_PASSWORD, DATABASE_SSLMODE, DATABASE_CERTIFICATE_BUNDLE_URL, DJANGO_SECRET_KEY "
+        "and MEDIA_BUCKET. "
         "Listens on port 8000 of the address in the ECS task metadata, or on every address without any.",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -84,6 +96,9 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
     except psycopg.Error as error:
         log.error("%s: the database refused: %s", chosen, str(error).strip())
+        return 1
+    except (MediaUnavailableError, FileMissingError) as error:
+        log.error("%s: the media bucket refused: %s", chosen, error)
         return 1
 
 

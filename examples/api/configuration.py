@@ -37,14 +37,20 @@ class _Variables(BaseModel):
     )
     DATABASE_CERTIFICATE_BUNDLE_URL: Annotated[str, Field(pattern="^https?://")] | None = None
     DJANGO_SECRET_KEY: _Filled
+    MEDIA_BUCKET: _Filled
 
 
 @dataclass(frozen=True)
 class Configuration:
-    """How to reach the database."""
+    """How to reach the database, and which bucket holds the files."""
 
     variables: _Variables
     certificate_bundle: Path | None
+
+    @property
+    def media_bucket(self) -> str:
+        """Name of the media bucket."""
+        return self.variables.MEDIA_BUCKET
 
     def connection_string(self) -> str:
         """Return the libpq connection string of the application role."""

@@ -52,7 +52,7 @@ class JournalEntry(_Body):
 
 
 class MediaResource(_Body):
-    """A reference to a file in the media bucket."""
+    """A reference to a file in the archive of an earlier app."""
 
     user_id: _Id
     name: Annotated[str, Field(min_length=1, max_length=255)]

@@ -69,8 +69,28 @@ class DatabaseJobInterrupted(RunbookError):  # noqa: N818
     """A database job was stopped or killed before it could say how it ended."""
 
 
+class MediaJobFailed(RunbookError):  # noqa: N818
+    """A media job ended with an error of its own."""
+
+
+class MediaJobTimedOut(RunbookError):  # noqa: N818
+    """A media job took longer than it may."""
+
+
+class MediaJobInterrupted(RunbookError):  # noqa: N818
+    """A media job, or the copy as a whole, was stopped or killed before it could say how it ended."""
+
+
+class MediaCopyFailed(RunbookError):  # noqa: N818
+    """Objects could not be copied into the new bucket."""
+
+
+class CrossCheckFailed(RunbookError):  # noqa: N818
+    """Files that rows of the database refer to are missing in the new bucket."""
+
+
 class CutoverFailed(RunbookError):  # noqa: N818
-    """The environment could not be switched to the new database."""
+    """The environment could not be switched to the new stores."""
 
 
 class ResumeFailed(RunbookError):  # noqa: N818
@@ -78,8 +98,8 @@ class ResumeFailed(RunbookError):  # noqa: N818
 
 
 class SmokeTestFailed(RunbookError):  # noqa: N818
-    """The app does not answer, or not from the database it should use."""
+    """The app does not answer, or not with the stores it should use."""
 
 
 class ReturnFailed(RunbookError):  # noqa: N818
-    """The environment could not be brought back to the old database."""
+    """The environment could not be brought back to the old stores."""

@@ -3,111 +3,168 @@
 Every change is a pure function from document to document; reading and writing the parameter are separate.
 """
 
-from typing import Any
+import json
+from collections.abc import Mapping
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from know_me.errors import InvalidRequest
 from know_me.names import Slug, generations_parameter
 from know_me.wording import faults_of
 
+Store = Literal["database", "media"]
+"""What holds data and has generations."""
 
-class DatabaseSettings(BaseModel):
-    """What a generation of the database sets itself; null means the environment's Terraform default."""
+STORES: tuple[Store, ...] = ("database", "media")
 
+
+class _Document(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class GenerationSettings(_Document):
+    """What is known of one generation of a store."""
+
+    def finished(self) -> Self:
+        """Return the settings of the same generation when it is the active one."""
+        return self
+
+
+class DatabaseSettings(GenerationSettings):
+    """What a generation of the database sets itself; null means the environment's Terraform default."""
 
     engine_version: str | None = None
     instance_class: str | None = None
     allocated_storage: int | None = None
 
 
-class _Store(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class MediaSettings(GenerationSettings):
+    """A generation of the media bucket.
+
+    `unfinished` from when it is added until it is made active: a copy that a failed run began, which the
+    next run takes up again.
+    """
+
+    unfinished: bool = False
+
+    def finished(self) -> Self:
+        """Return the settings without `unfinished`."""
+        return self.model_copy(update={"unfinished": False})
 
 
-class DatabaseGenerations(_Store):
-    """The database's generations; one is active."""
+Settings = TypeVar("Settings", bound=GenerationSettings)
+
+
+class StoreGenerations(_Document, Generic[Settings]):
+    """A store's generations; one is active."""
 
     active: Slug
-    all: dict[Slug, DatabaseSettings]
+    all: dict[Slug, Settings]
 
     @model_validator(mode="after")
-    def _active_exists(self) -> "DatabaseGenerations":
+    def _active_exists(self) -> Self:
         if self.active not in self.all:
             raise ValueError(f"the active generation {self.active} is not among all")
         return self
 
 
-class MediaGenerations(_Store):
-    """The media bucket's generations; passed through untouched."""
-
-    active: Slug | None = None
-    all: dict[Slug, dict[str, Any]] = Field(default_factory=dict)
+FIRST_MEDIA = StoreGenerations[MediaSettings](active="blue", all={"blue": MediaSettings()})
 
 
-class Generations(_Store):
-    """The whole document."""
+def _lacks_media(document: Any) -> bool:
+    if not isinstance(document, Mapping):
+        return False
+    return document.get("media") in (None, {}, {"active": None, "all": {}})
 
-    database: DatabaseGenerations
-    media: MediaGenerations = Field(default_factory=MediaGenerations)
+
+class Generations(_Document):
+    """The whole document.
+
+    One written before the media had generations has none, or an empty store: it is completed with the first.
+    """
+
+    database: StoreGenerations[DatabaseSettings]
+    media: StoreGenerations[MediaSettings]
+
+    @model_validator(mode="before")
+    @classmethod
+    def _completed(cls, document: Any) -> Any:
+        return {**document, "media": FIRST_MEDIA} if _lacks_media(document) else document
+
+    def of(self, store: Store) -> StoreGenerations[Any]:
+        """Return the generations of a store."""
+        generations: StoreGenerations[Any] = getattr(self, store)
+        return generations
 
 
-FIRST = Generations(database=DatabaseGenerations(active="blue", all={"blue": DatabaseSettings()}))
+FIRST = Generations(
+    database=StoreGenerations[DatabaseSettings](active="blue", all={"blue": DatabaseSettings()}),
+    media=FIRST_MEDIA,
+)
 """What a new environment starts with."""
 
 
-def add(document: Generations, name: str, settings: DatabaseSettings) -> Generations:
-    """Return the document with one more generation of the database; adding the same twice changes nothing.
+def add(document: Generations, store: Store, name: str, settings: GenerationSettings) -> Generations:
+    """Return the document with one more generation of a store; adding the same twice changes nothing.
 
     Raises
     ------
     InvalidRequest
         A generation of this name exists with other settings.
     """
-    existing = document.database.all.get(name)
-    if existing is not None and existing != settings:
+    generations = document.of(store)
+    if generations.all.get(name, settings) != settings:
         raise InvalidRequest(
-            f"The request is refused: candidate: the generation {name} exists.",
+            f"The request is refused: candidate: the generation {name} of the {store} exists.",
             "Leave `candidate` out, or name a generation that does not exist.",
         )
-    return _with_database(document, all={**document.database.all, name: settings})
+    return _with(document, store, all={**generations.all, name: settings})
 
 
-def activate(document: Generations, name: str) -> Generations:
-    """Return the document with another active generation of the database.
+def activate(document: Generations, store: Store, name: str) -> Generations:
+    """Return the document with another active generation of a store; what is active is finished.
 
     Raises
     ------
     InvalidRequest
         There is no such generation.
     """
-    if name not in document.database.all:
-        raise InvalidRequest(f"The generation {name} does not exist.", "Add it before it is made active.")
-    return _with_database(document, active=name)
+    generations = document.of(store)
+    if name not in generations.all:
+        raise InvalidRequest(
+            f"The generation {name} of the {store} does not exist.", "Add it before it is made active."
+        )
+    finished = {**generations.all, name: generations.all[name].finished()}
+    return _with(document, store, active=name, all=finished)
 
 
-def drop(document: Generations, name: str) -> Generations:
-    """Return the document without a generation of the database; dropping what is not there changes nothing.
+def drop(document: Generations, store: Store, name: str) -> Generations:
+    """Return the document without a generation of a store; dropping what is not there changes nothing.
 
     Raises
     ------
     InvalidRequest
         It is the active one.
     """
-    if name == document.database.active:
+    generations = document.of(store)
+    if name == generations.active:
         raise InvalidRequest(
-            f"The generation {name} is active.", "Make another one active before it is dropped."
+            f"The generation {name} of the {store} is active.",
+            "Make another one active before it is dropped.",
         )
-    return _with_database(
-        document, all={key: value for key, value in document.database.all.items() if key != name}
-    )
+    return _with(document, store, all={key: kept for key, kept in generations.all.items() if key != name})
 
 
-def _with_database(document: Generations, **changes: Any) -> Generations:
-    database = DatabaseGenerations.model_validate({**dict(document.database), **changes})
-    return document.model_copy(update={"database": database})
+def _with(document: Generations, store: Store, **changes: Any) -> Generations:
+    return document.model_copy(update={store: document.of(store).model_copy(update=changes)})
+
+
+def unfinished_media(document: Generations) -> str | None:
+    """Return the media generation that a failed run began to fill, the newest if there are several."""
+    names = [name for name, settings in document.media.all.items() if settings.unfinished]
+    return names[-1] if names else None
 
 
 def read_generations(ssm: Any, environment: str) -> Generations | None:
@@ -145,9 +202,10 @@ def write_generations(ssm: Any, environment: str, document: Generations) -> None
 
 
 def create_generations(ssm: Any, environment: str) -> bool:
-    """Write the first document when there is none; return whether it was written."""
-    if read_generations(ssm, environment) is not None:
-        return False
+    """Write the first document when there is none, complete an earlier one; return whether it was written."""
+    existing = read_generations(ssm, environment)
+    if existing is not None:
+        return _complete(ssm, environment, existing)
     try:
         ssm.put_parameter(
             Name=generations_parameter(environment),
@@ -159,4 +217,13 @@ def create_generations(ssm: Any, environment: str) -> bool:
         if error.response["Error"]["Code"] != "ParameterAlreadyExists":
             raise
         return False  # another run was quicker; its document stands
+    return True
+
+
+def _complete(ssm: Any, environment: str, existing: Generations) -> bool:
+    """Write a document back that was made before the media had generations."""
+    stored = ssm.get_parameter(Name=generations_parameter(environment))["Parameter"]["Value"]
+    if not _lacks_media(json.loads(stored)):
+        return False
+    write_generations(ssm, environment, existing)
     return True

@@ -1,6 +1,6 @@
 """The manifest: what exists in an environment, as Terraform publishes it (contracts, section 2)."""
 
-from typing import Any, Literal
+from typing import Any, Generic, Literal, Self, TypeVar
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -78,30 +78,52 @@ class DatabaseGeneration(Part):
     security_group_ids: list[str]
 
 
-class DatabaseStore(Part):
-    """The database: every generation, and which one the app uses."""
+class MediaGeneration(Part):
+    """One incarnation of the media bucket, and what hears of its changes."""
+
+    generation: Slug
+    bucket: str
+    changes_rule: str
+    changes_queue_url: str
+
+
+class FileColumn(Part):
+    """A database column with paths of uploads; `prefix` and path are an object's key."""
+
+    table: str
+    column: str
+    prefix: str
+
+
+Generation = TypeVar("Generation", DatabaseGeneration, MediaGeneration)
+
+
+class Store(Part, Generic[Generation]):
+    """A store: every generation, and which one the app uses."""
 
     active: Slug
-    generations: dict[Slug, DatabaseGeneration]
+    generations: dict[Slug, Generation]
 
     @model_validator(mode="after")
-    def _active_exists(self) -> "DatabaseStore":
+    def _active_exists(self) -> Self:
         if self.active not in self.generations:
             raise ValueError(f"the active generation {self.active} is not among the generations")
         return self
 
 
-class MediaStore(Part):
-    """The media bucket's generations; empty until the app has one."""
+class MediaStore(Store[MediaGeneration]):
+    """The media bucket, and who may write to a generation that is not active."""
 
-    active: Slug | None = None
-    generations: dict[Slug, dict[str, Any]] = {}
+    copy_role_arn: str
+    migration_principals: list[str]
+    file_columns: list[FileColumn]
 
 
 class Builds(Part):
-    """CodeBuild projects inside the VPC."""
+    """CodeBuild projects: that of the database jobs is inside the VPC."""
 
     database_jobs: str
+    media_jobs: str
 
 
 class Manifest(Part):
@@ -117,7 +139,7 @@ class Manifest(Part):
     rules: list[Rule]
     schedules: list[Schedule]
     pipelines: list[Pipeline]
-    database: DatabaseStore
+    database: Store[DatabaseGeneration]
     media: MediaStore
     builds: Builds
     health_check_url: str
@@ -128,6 +150,11 @@ class Manifest(Part):
     def active_database(self) -> DatabaseGeneration:
         """The database that the app uses."""
         return self.database.generations[self.database.active]
+
+    @property
+    def active_bucket(self) -> MediaGeneration:
+        """The media bucket that the app uses."""
+        return self.media.generations[self.media.active]
 
 
 def read_manifest(ssm: Any, environment: str) -> Manifest:

@@ -37,6 +37,16 @@ def snapshot_name(environment: str, run_id: str) -> str:
     return f"know-me-{environment}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"
 
 
+def move_media_execution(run_id: str, phase: str) -> str:
+    """Return the name of the execution that copies the media in a phase."""
+    return f"{run_id}-move-media{'-ahead' if phase == 'ahead' else ''}"
+
+
+def media_bucket(environment: str, generation: str, account_id: str) -> str:
+    """Return the name of a generation's media bucket, as Terraform makes it."""
+    return f"know-me-{environment}-media-{generation}-{account_id}"
+
+
 def first_free_generation(taken: Iterable[str]) -> str:
     """Return the first colour that no generation has, then `generation-<n>`."""
     used = set(taken)

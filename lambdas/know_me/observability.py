@@ -2,8 +2,8 @@
 
 `step` turns a function of a parsed event and the settings into a Lambda handler: the event is parsed by a
 pydantic model, the run id is on every log line, success and failure are counted, and the result is plain
-JSON without nulls (a state machine asks whether a field exists). An error passes through unchanged: Step
-Functions takes the class's name as the error name.
+JSON with every field: null says that there is nothing, and JSONata can compare it. An error passes through
+unchanged: Step Functions takes the class's name as the error name.
 """
 
 import functools
@@ -66,7 +66,7 @@ def step(model: type[Event]) -> Callable[[Callable[[Event, Settings, Logger], An
 
 def _plain(result: Any) -> Any:
     if isinstance(result, BaseModel):
-        return result.model_dump(mode="json", exclude_none=True)
+        return result.model_dump(mode="json")
     if isinstance(result, Mapping):
         return {key: _plain(value) for key, value in result.items()}
     if isinstance(result, list | tuple):

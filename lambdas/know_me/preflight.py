@@ -1,4 +1,4 @@
-"""What AWS knows before a migration starts: one function per check, one table of checks.
+"""What AWS knows before a migration starts: one function per check, tables of checks.
 
 Nothing here changes anything. A check that AWS cannot answer is a finding too: it says so instead of passing.
 """
@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from botocore.exceptions import ClientError
-from pydantic import BaseModel, ConfigDict
 
 from know_me.aws import error_code
+from know_me.checks import Check, Surroundings, either, finding
 from know_me.executions import running_executions
-from know_me.findings import Finding, Result
-from know_me.manifest import DatabaseGeneration, Manifest
+from know_me.findings import Finding
+from know_me.manifest import Manifest
+from know_me.media_checks import MEDIA_CHECKS
 from know_me.requests import Migration
 from know_me.settings import Settings
 from know_me.wording import duration, listed
@@ -25,28 +26,6 @@ LITTLE_STORAGE_GIB = 20
 """The smallest gp3 volume of RDS for PostgreSQL."""
 
 
-class Surroundings(BaseModel):
-    """What the checks look at."""
-
-    model_config = ConfigDict(arbitrary_types_allowed=True)
-
-    migration: Migration
-    manifest: Manifest
-    settings: Settings
-    client: Callable[[str], Any]
-    now: datetime
-    execution_arn: str
-    instance: dict[str, Any]
-
-    @property
-    def source(self) -> DatabaseGeneration:
-        """The database that the app uses now."""
-        return self.manifest.database.generations[self.migration.source]
-
-
-Check = Callable[[Surroundings], Iterator[Finding]]
-
-
 def run_checks(
     migration: Migration,
     manifest: Manifest,
@@ -55,24 +34,7 @@ def run_checks(
     now: datetime,
     execution_arn: str,
 ) -> list[Finding]:
-    """Run every check of the table and return all findings."""
-    source = manifest.database.generations[migration.source]
-    try:
-        instance = client("rds").describe_db_instances(DBInstanceIdentifier=source.instance_id)[
-            "DBInstances"
-        ][0]
-    except ClientError as error:
-        if error_code(error) != "DBInstanceNotFound":
-            raise
-        return [
-            Finding(
-                check="instance",
-                result="failed",
-                subject=source.instance_id,
-                message="The database instance does not exist",
-                remedy="Start provision, which brings the environment to what Terraform describes",
-            )
-        ]
+    """Run every check that concerns what moves, and return all findings."""
     around = Surroundings(
         migration=migration,
         manifest=manifest,
@@ -80,15 +42,36 @@ def run_checks(
         client=client,
         now=now,
         execution_arn=execution_arn,
-        instance=instance,
     )
-    return [finding for name, check in CHECKS.items() for finding in _guarded(name, check, around)]
+    checks = dict(CHECKS)
+    if migration.moves("database"):
+        instance = _instance(around)
+        if instance is None:
+            checks = {"instance": instance_exists, **checks}
+        else:
+            around = around.model_copy(update={"instance": instance})
+            checks = {**DATABASE_CHECKS, **checks}
+    if migration.moves("media"):
+        checks |= MEDIA_CHECKS
+    return [found for name, check in checks.items() for found in _guarded(name, check, around)]
+
+
+def _instance(around: Surroundings) -> dict[str, Any] | None:
+    """Return what RDS says about the old database, None when there is no such instance."""
+    try:
+        found = around.client("rds").describe_db_instances(DBInstanceIdentifier=around.source.instance_id)
+    except ClientError as error:
+        if error_code(error) != "DBInstanceNotFound":
+            raise
+        return None
+    instance: dict[str, Any] = found["DBInstances"][0]
+    return instance
 
 
 def _guarded(name: str, check: Check, around: Surroundings) -> Iterator[Finding]:
     """Turn AWS's refusal to answer into a finding that names it."""
     try:
-        yield from [finding.model_copy(update={"check": name}) for finding in check(around)]
+        yield from [found.model_copy(update={"check": name}) for found in check(around)]
     except ClientError as error:
         yield Finding(
             check=name,
@@ -99,22 +82,23 @@ def _guarded(name: str, check: Check, around: Surroundings) -> Iterator[Finding]
         )
 
 
-def _finding(subject: str, result: Result, message: str, remedy: str | None = None) -> Finding:
-    return Finding(check="", result=result, subject=subject, message=message, remedy=remedy)
-
-
-def _either(subject: str, bad: Any, good_message: str, message: str, remedy: str) -> Finding:
-    """Pass unless something is bad."""
-    return _finding(subject, "failed", message, remedy) if bad else _finding(subject, "passed", good_message)
-
-
 # ---------------------------------------------------------------- the database instance
+
+
+def instance_exists(around: Surroundings) -> Iterator[Finding]:
+    """Without the instance nothing else about it can be asked; this is said instead of all that."""
+    yield finding(
+        around.source.instance_id,
+        "failed",
+        "The database instance does not exist",
+        "Start provision, which brings the environment to what Terraform describes",
+    )
 
 
 def instance_is_available(around: Surroundings) -> Iterator[Finding]:
     """A snapshot needs an available instance."""
     status = around.instance["DBInstanceStatus"]
-    yield _either(
+    yield either(
         around.source.instance_id,
         status != "available",
         "The instance is available",
@@ -126,7 +110,7 @@ def instance_is_available(around: Surroundings) -> Iterator[Finding]:
 def nothing_is_pending(around: Surroundings) -> Iterator[Finding]:
     """A pending modification would be applied at the worst moment."""
     pending = {key: value for key, value in around.instance.get("PendingModifiedValues", {}).items() if value}
-    yield _either(
+    yield either(
         around.source.instance_id,
         pending,
         "No modification is pending",
@@ -148,14 +132,14 @@ def no_maintenance_is_due(around: Surroundings) -> Iterator[Finding]:
     due = [action for action in actions if action.get("CurrentApplyDate") or action.get("ForcedApplyDate")]
     names = listed([action["Action"] for action in due or actions])
     if actions and not due:
-        yield _finding(
+        yield finding(
             around.source.instance_id,
             "warning",
             f"Maintenance is offered but not scheduled: {names}",
             "Nothing needs to be done: the new instance starts with current software",
         )
         return
-    yield _either(
+    yield either(
         around.source.instance_id,
         due,
         "No maintenance is pending",
@@ -167,7 +151,7 @@ def no_maintenance_is_due(around: Surroundings) -> Iterator[Finding]:
 def backups_are_on(around: Surroundings) -> Iterator[Finding]:
     """Without automated backups there is no way back to a moment before the migration."""
     days = around.instance.get("BackupRetentionPeriod", 0)
-    yield _either(
+    yield either(
         around.source.instance_id,
         days == 0,
         f"Automated backups are kept for {days} days",
@@ -176,7 +160,7 @@ def backups_are_on(around: Surroundings) -> Iterator[Finding]:
     )
     restorable = around.instance.get("LatestRestorableTime")
     if restorable is None:
-        yield _finding(
+        yield finding(
             around.source.instance_id,
             "skipped",
             "RDS does not say yet to which moment the instance can be restored",
@@ -184,7 +168,7 @@ def backups_are_on(around: Surroundings) -> Iterator[Finding]:
         return
     age = (around.now - restorable).total_seconds()
     stale = age > STALE_BACKUP_SECONDS
-    yield _finding(
+    yield finding(
         around.source.instance_id,
         "warning" if stale else "passed",
         f"It can be restored to {duration(max(age, 0))} ago",
@@ -197,13 +181,13 @@ def storage_is_enough(around: Surroundings) -> Iterator[Finding]:
     source = around.instance.get("AllocatedStorage", 0)
     wanted = around.migration.candidate_settings.allocated_storage
     if wanted is None:
-        yield _finding(
+        yield finding(
             around.source.instance_id,
             "passed",
             f"The old instance has {source} GiB; the new one gets the environment's default",
         )
         return
-    yield _finding(
+    yield finding(
         around.source.instance_id,
         "warning" if wanted < source else "passed",
         f"The old instance has {source} GiB, the new one gets {wanted} GiB",
@@ -219,10 +203,10 @@ def engine_version_is_offered(around: Surroundings) -> Iterator[Finding]:
     wanted = around.migration.candidate_settings.engine_version
     subject = f"PostgreSQL {wanted or current}"
     if wanted is None:
-        yield _finding(subject, "passed", "The new database gets the environment's default version")
+        yield finding(subject, "passed", "The new database gets the environment's default version")
         return
     if _major(wanted) < _major(current):
-        yield _finding(
+        yield finding(
             subject,
             "failed",
             f"The old database runs {current}: a dump does not restore into an older major version",
@@ -230,7 +214,7 @@ def engine_version_is_offered(around: Surroundings) -> Iterator[Finding]:
         )
         return
     offered = around.client("rds").describe_db_engine_versions(Engine="postgres", EngineVersion=wanted)
-    yield _either(
+    yield either(
         subject,
         not offered["DBEngineVersions"],
         f"RDS offers it; the old database runs {current}",
@@ -246,7 +230,7 @@ def _major(version: str) -> int:
 def deletion_protection_is_noted(around: Surroundings) -> Iterator[Finding]:
     """Nothing is deleted by a migration; whether somebody else could is worth knowing."""
     protected = around.instance.get("DeletionProtection", False)
-    yield _finding(
+    yield finding(
         around.source.instance_id,
         "passed" if protected else "warning",
         f"Deletion protection is {'on' if protected else 'off'}",
@@ -263,12 +247,12 @@ def services_are_steady(around: Surroundings) -> Iterator[Finding]:
     for service in around.manifest.services:
         found = ecs.describe_services(cluster=service.cluster, services=[service.name])["services"]
         if not found or found[0].get("status") != "ACTIVE":
-            yield _finding(service.name, "failed", "The service does not exist", "Start provision")
+            yield finding(service.name, "failed", "The service does not exist", "Start provision")
             continue
         wanted += found[0]["desiredCount"]
         yield _steadiness(service.name, found[0])
     if not wanted:
-        yield _finding(
+        yield finding(
             around.migration.environment,
             "failed",
             "The app does not run: the smoke test at the end could not pass",
@@ -279,7 +263,7 @@ def services_are_steady(around: Surroundings) -> Iterator[Finding]:
 def _steadiness(name: str, state: dict[str, Any]) -> Finding:
     wanted, running = state["desiredCount"], state["runningCount"]
     if not wanted:
-        return _finding(
+        return finding(
             name,
             "warning",
             "The service is set to run no task; it will run none after the migration either",
@@ -291,7 +275,7 @@ def _steadiness(name: str, state: dict[str, Any]) -> Finding:
         or len(state.get("taskSets", [])) > 1  # the blue/green deployments of CodeDeploy
         or any(item.get("rolloutState") == "IN_PROGRESS" for item in deployments)
     )
-    return _either(
+    return either(
         name,
         moving or running < wanted,
         f"{running} of {wanted} tasks run, no deployment is under way",
@@ -309,7 +293,7 @@ def pipelines_are_idle(around: Surroundings) -> Iterator[Finding]:
             for stage in state["stageStates"]
             if stage.get("latestExecution", {}).get("status") in ("InProgress", "Stopping")
         ]
-        yield _either(
+        yield either(
             pipeline.name,
             busy,
             "The pipeline is idle",
@@ -327,7 +311,7 @@ def alarms_are_quiet(around: Surroundings) -> Iterator[Finding]:
         )
         for alarm in answer.get("MetricAlarms", []) + answer.get("CompositeAlarms", []):
             raised = alarm["StateValue"] == "ALARM"
-            yield _finding(
+            yield finding(
                 alarm["AlarmName"],
                 "warning" if raised else "passed",
                 f"The alarm's state is {alarm['StateValue']}. {alarm.get('StateReason', '')}".strip(),
@@ -346,9 +330,9 @@ def scheduled_work_is_listed(around: Surroundings) -> Iterator[Finding]:
         for item in around.manifest.schedules
     ]
     if not items:
-        yield _finding(around.migration.environment, "passed", "No rule or schedule needs to be stopped")
+        yield finding(around.migration.environment, "passed", "No rule or schedule needs to be stopped")
     for name, state in items:
-        yield _finding(name, "passed", f"It is {state.lower()} and stays off while the database moves")
+        yield finding(name, "passed", f"It is {state.lower()} and stays off while the database moves")
 
 
 # ---------------------------------------------------------------- the runbooks
@@ -365,7 +349,7 @@ def no_other_run_is_under_way(around: Surroundings) -> Iterator[Finding]:
         if execution["executionArn"] != around.execution_arn
         and (machine == "provision" or execution["startDate"] < _started(states, around.execution_arn))
     ]
-    yield _either(
+    yield either(
         around.migration.environment,
         others,
         "No other run is under way",
@@ -383,7 +367,7 @@ def database_jobs_exist(around: Surroundings) -> Iterator[Finding]:
     """The build inside the VPC does the copying."""
     name = around.manifest.builds.database_jobs
     found = around.client("codebuild").batch_get_projects(names=[name])["projects"]
-    yield _either(
+    yield either(
         name,
         not found,
         "The build project of the database jobs exists",
@@ -392,7 +376,7 @@ def database_jobs_exist(around: Surroundings) -> Iterator[Finding]:
     )
 
 
-CHECKS: dict[str, Check] = {
+DATABASE_CHECKS: dict[str, Check] = {
     "instance": instance_is_available,
     "pending modifications": nothing_is_pending,
     "maintenance": no_maintenance_is_due,
@@ -400,6 +384,10 @@ CHECKS: dict[str, Check] = {
     "storage": storage_is_enough,
     "engine version": engine_version_is_offered,
     "deletion protection": deletion_protection_is_noted,
+}
+"""When the database moves."""
+
+CHECKS: dict[str, Check] = {
     "services": services_are_steady,
     "pipelines": pipelines_are_idle,
     "alarms": alarms_are_quiet,
@@ -407,3 +395,4 @@ CHECKS: dict[str, Check] = {
     "other runs": no_other_run_is_under_way,
     "database jobs": database_jobs_exist,
 }
+"""Whatever moves: the list of files that rows refer to is the database jobs' work, too."""

@@ -9,9 +9,11 @@ from pydantic import BaseModel, ConfigDict
 
 from know_me.failures import Failure
 from know_me.findings import Finding
+from know_me.generations import STORES, Generations, unfinished_media
+from know_me.media_report import MediaReport, compose_media
 from know_me.run_folder import RunFolder
 from know_me.timeline import Entry
-from know_me.wording import duration, size
+from know_me.wording import counted, duration, listed, size, stores_in_words
 
 Outcome = Literal[
     "migrated", "preflight_passed", "provisioned", "nothing_to_change", "failed", "returned", "return_failed"
@@ -19,13 +21,13 @@ Outcome = Literal[
 Runbook = Literal["migrate", "provision", "return"]
 
 SENTENCES: dict[str, str] = {
-    "migrated": "{environment} runs on the new database {active}; nothing is missing there.",
+    "migrated": "{environment} runs on {new}; nothing is missing there.",
     "preflight_passed": "{environment} is ready to migrate; nothing was changed.",
     "provisioned": "{environment} is as Terraform describes it.",
     "nothing_to_change": "{environment} was already as Terraform describes it; nothing was changed.",
     "failed": "The run failed.",
-    "returned": "The migration failed; {environment} runs on the old database {active} again.",
-    "untouched": "The migration ended before anything was touched; {environment} runs on {active} as before.",
+    "returned": "The migration failed; {environment} runs on {old} again.",
+    "untouched": "The migration ended before anything was touched; {environment} runs on {same} as before.",
     "return_failed": "The migration failed and could not be taken back: {environment} needs you.",
 }
 
@@ -33,14 +35,24 @@ GOOD = frozenset({"migrated", "preflight_passed", "provisioned", "nothing_to_cha
 
 JOBS = (
     "inspect",
+    "before-survey",
     "inspect-candidate",
+    "list-files",
+    "ahead-compare",
+    "ahead-synchronise",
     "stop-writers",
     "prepare-role",
     "dump",
     "restore",
     "verify",
+    "final-compare",
+    "final-synchronise",
+    "final-catch-up",
+    "final-cross-check",
+    "after-look-back",
     "allow-writes",
 )
+"""Jobs by the names of their documents: those of the media begin with their phase."""
 
 
 class ReturnFacts(BaseModel):
@@ -52,6 +64,8 @@ class ReturnFacts(BaseModel):
     cutover_begun: bool = False
     candidate: str | None = None
     candidate_fate: str | None = None
+    media_candidate: str | None = None
+    media_candidate_fate: str | None = None
 
 
 class Facts(BaseModel):
@@ -87,6 +101,7 @@ class Report(BaseModel):
     findings: list[Finding]
     jobs: list[dict[str, Any]]
     verification: dict[str, Any] | None
+    media: MediaReport | None
     plan: dict[str, Any] | None
     timeline: list[dict[str, Any]]
     to_do: list[str]
@@ -97,24 +112,30 @@ def compose(
     facts: Facts,
     folder: RunFolder,
     timeline: list[Entry],
-    generations: dict[str, Any] | None,
+    generations: Generations | None,
+    account_id: str,
     now: datetime,
 ) -> Report:
     """Put together what the state machine, the run folder and the history know."""
     quiesced = folder.read("quiesced.json")
     stopped_at = datetime.fromisoformat(quiesced["recorded_at"]) if quiesced else None
-    active = ((generations or {}).get("database") or {}).get("active", "its database")
+    request = folder.read("request.json") or {}
+    moved = _moved(request, generations)
     way_back = facts.way_back
     untouched = facts.outcome == "returned" and way_back is not None and not way_back.touched
     preflight = folder.read("preflight.json") or {}
-    jobs = [job for name in JOBS if (job := folder.read(f"jobs/{name}.json"))]
+    jobs = [{"name": name, **job} for name in JOBS if (job := folder.read(f"jobs/{name}.json"))]
+    media = compose_media(folder, request, facts.environment, account_id)
     return Report(
         run_id=facts.run_id,
         environment=facts.environment,
         runbook=facts.runbook,
         outcome=facts.outcome,
         sentence=SENTENCES["untouched" if untouched else facts.outcome].format(
-            environment=facts.environment, active=active
+            environment=facts.environment,
+            new=_named(moved, "new "),
+            old=_named(moved, "old "),
+            same=_named(moved),
         ),
         failure=facts.failure,
         warnings=facts.warnings + _warnings(facts),
@@ -126,47 +147,109 @@ def compose(
         downtime_from=stopped_at,
         downtime_to=facts.passed_at if stopped_at else None,
         generations_before=folder.read("generations-before.json"),
-        generations=generations,
+        generations=generations.model_dump() if generations else None,
         findings=[Finding.model_validate(item) for item in preflight.get("findings", [])],
         jobs=jobs,
         verification=folder.read("verification.json"),
+        media=media,
         plan=folder.read("plan/summary.json"),
         timeline=[{**entry.model_dump(mode="json"), "seconds": entry.seconds} for entry in timeline],
-        to_do=_to_do(facts, folder, active),
+        to_do=_to_do(facts, folder, media, generations),
         run_folder=folder.address,
     )
 
 
+def _moved(request: dict[str, Any], generations: Generations | None) -> dict[str, str | None]:
+    """Return the active generation of each store that the run was to move; of both when it is not known."""
+    if generations is None:
+        return {}
+    asked = {"database": request.get("candidate"), "media": request.get("media_candidate")}
+    return {
+        store: generations.of(store).active if asked[store] or not any(asked.values()) else None
+        for store in STORES
+    }
+
+
+def _named(moved: dict[str, str | None], adjective: str = "") -> str:
+    """Name the stores: `the new database green and the new bucket green`."""
+    if not any(moved.values()):
+        return f"its {adjective}stores"
+    return listed(stores_in_words(database=moved["database"], media=moved["media"], adjective=adjective))
+
+
 def _warnings(facts: Facts) -> list[str]:
-    if facts.way_back is None or not facts.way_back.cutover_begun:
+    way_back = facts.way_back
+    if way_back is None or not way_back.cutover_begun:
         return []
+    kept = listed(stores_in_words(database=way_back.candidate, media=way_back.media_candidate))
     return [
-        "The cutover had begun. Had the app already been started on the new database, what it wrote there is "
-        f"not in the old one; the database {facts.way_back.candidate} is kept so that you can look."
+        "The cutover had begun. Had the app already been started on the new side, what it wrote there is "
+        f"not on the old one; kept, so that you can look: {kept}."
     ]
 
 
-def _to_do(facts: Facts, folder: RunFolder, active: str) -> list[str]:
-    before = folder.read("generations-before.json")
-    if facts.outcome == "migrated" and before:
-        old = before["database"]["active"]
-        return [
-            f"The old database {old} still exists, refuses writes and costs money: delete it when nobody "
-            "needs it any more.",
-            "The dump in the run folder is a backup: keep it as long as your rules say.",
-        ]
-    if facts.outcome == "returned" and facts.way_back and facts.way_back.candidate_fate == "kept":
-        return [
-            f"The database {facts.way_back.candidate} exists, unused: delete it when the reason is found.",
-            "Solve the reason, then start the migration again; it takes another generation.",
-        ]
+def _to_do(
+    facts: Facts, folder: RunFolder, media: MediaReport | None, generations: Generations | None
+) -> list[str]:
+    if facts.outcome == "migrated":
+        return _to_do_after_migration(folder, media)
+    if facts.outcome == "returned" and facts.way_back:
+        return _to_do_after_return(facts.way_back, generations)
     if facts.outcome == "return_failed":
+        wanted = _named(_moved(folder.read("request.json") or {}, generations))
         return [
             "Solve the reason, then start "
             f'know-me-{facts.environment}-return with {{"run_id": "{facts.run_id}"}}: it is safe to repeat.',
-            f"The environment stays locked until then; {active} is what Terraform is told to use.",
+            f"The environment stays locked until then; {wanted} is what Terraform is told to use.",
         ]
     return []
+
+
+def _to_do_after_migration(folder: RunFolder, media: MediaReport | None) -> list[str]:
+    before, request = folder.read("generations-before.json"), folder.read("request.json") or {}
+    items = []
+    if before and request.get("candidate"):
+        items += [
+            f"The old database {before['database']['active']} still exists, refuses writes and costs money: "
+            "delete it when nobody needs it any more.",
+            "The dump in the run folder is a backup: keep it as long as your rules say.",
+        ]
+    if media is None:
+        return items
+    items.append(
+        f"The old bucket {media.old_bucket} still exists, refuses writes and costs money: delete it when "
+        "nobody needs it any more."
+    )
+    late = media.look_back.copied_late if media.look_back else []
+    if late:
+        items.append(
+            f"{counted(len(late), 'object')} reached the old bucket so late that only the look-back copied "
+            "what was missing: find out what wrote there."
+        )
+    if media.cross_check and media.cross_check.missing_before:
+        items.append(
+            f"Rows refer to {counted(media.cross_check.missing_before, 'file')} that the old bucket did not "
+            "have either: find out whether they matter."
+        )
+    return items
+
+
+def _to_do_after_return(way_back: ReturnFacts, generations: Generations | None) -> list[str]:
+    items = []
+    if way_back.candidate_fate == "kept":
+        items.append(f"The database {way_back.candidate} exists, unused: delete it when the reason is found.")
+    if way_back.media_candidate_fate == "kept":
+        unfinished = generations is not None and unfinished_media(generations) == way_back.media_candidate
+        fate = (
+            "keeps what was copied: the next migration goes on with it"
+            if unfinished
+            else "exists, unused: delete it when the reason is found"
+        )
+        items.append(f"The bucket {way_back.media_candidate} {fate}.")
+    if items:
+        again = "; it takes another database" if way_back.candidate_fate == "kept" else ""
+        items.append(f"Solve the reason, then start the migration again{again}.")
+    return items
 
 
 def render(report: Report) -> str:
@@ -181,7 +264,8 @@ def render(report: Report) -> str:
         lstrip_blocks=True,
     )
     environment.filters["duration"] = lambda seconds: "-" if seconds is None else duration(seconds)
-    environment.filters["size"] = size
+    environment.filters["size"] = lambda count: "-" if count is None else size(count)
+    environment.filters["number"] = lambda count: "-" if count is None else f"{count:,}"
     environment.filters["time"] = _time
     template = environment.get_template("report.html.j2")
     return template.render(report=report, good=report.outcome in GOOD)
@@ -200,6 +284,9 @@ def message(report: Report) -> tuple[str, str]:
     lines = [report.sentence]
     if report.failure:
         lines += ["", f"{report.failure.error}: {report.failure.cause}"]
+    if report.media and report.media.objects is not None and report.outcome == "migrated":
+        amount = f"{counted(report.media.objects, 'object')} ({size(report.media.bytes or 0)})"
+        lines += ["", f"The new bucket {report.media.new_bucket} has {amount}."]
     if report.downtime_seconds is not None:
         lines += ["", f"The app was down for {duration(report.downtime_seconds)}."]
     lines += [

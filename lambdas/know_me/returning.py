@@ -1,10 +1,10 @@
-"""Return: bring an environment back to the database it had before a run, from wherever the run got to.
+"""Return: bring an environment back to the stores it had before a run, from wherever the run got to.
 
 What happened is read from what is there (run folder, executions, builds, parameters), never from memory:
 `return` may start long after, twice, or after a `return` that failed half way.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal
 
 from pydantic import BaseModel
@@ -13,9 +13,9 @@ from know_me import generations as documents
 from know_me.builds import running_builds
 from know_me.errors import InvalidRequest
 from know_me.executions import execution_status, running_executions
-from know_me.generations import Generations
+from know_me.generations import Generations, Store
 from know_me.lock import LockTable
-from know_me.manifest import DatabaseGeneration, Manifest
+from know_me.manifest import DatabaseGeneration, Manifest, MediaGeneration
 from know_me.run_folder import RunFolder
 from know_me.settings import Settings
 
@@ -55,7 +55,7 @@ def claim(
         )
     if (folder.read("outcome.json") or {}).get("outcome") == "migrated":
         table.release(run_id)
-        message = f"The run {run_id} had reached its end: the environment stays on the new database."
+        message = f"The run {run_id} had reached its end: the environment stays on the new stores."
         return nothing.model_copy(update={"message": message})
     asked_by_the_run = execution_arn == settings.execution_arn("return", f"{run_id}-return")
     if not asked_by_the_run and execution_status(states, lock.execution_arn) == "RUNNING":
@@ -78,23 +78,33 @@ def claim(
     )
 
 
+COPIES = (
+    ("move-database", "-move-database", "DatabaseJobInterrupted"),
+    ("move-media", "-move-media-ahead", "MediaJobInterrupted"),
+    ("move-media", "-move-media", "MediaJobInterrupted"),
+)
+"""State machine, suffix of the execution's name, and the error with which a copy is stopped."""
+
+
 def stop_what_is_under_way(
     states: Any, codebuild: Any, settings: Settings, run_id: str, cause: str
 ) -> list[str]:
     """Stop a run's copying and return what is still ending, in words.
 
-    Database jobs only read the old database or fill the new one: they are stopped. Terraform is waited for:
-    killed half way it leaves a locked state and resources that nobody knows.
+    Jobs only read the old stores or fill the new ones: they are stopped. Terraform is waited for: killed half
+    way it leaves a locked state and resources that nobody knows.
     """
     waiting = []
-    move = settings.execution_arn("move-database", f"{run_id}-move-database")
-    if execution_status(states, move) == "RUNNING":
-        states.stop_execution(executionArn=move, error="DatabaseJobInterrupted", cause=cause)
-        waiting.append(f"the execution {run_id}-move-database")
-    for build in running_builds(codebuild, settings.database_jobs_build):
-        if build.run_id == run_id:
-            codebuild.stop_build(id=build.id)
-            waiting.append(f"the database job {build.variables.get('JOB', build.id)}")
+    for machine, suffix, error in COPIES:
+        copy = settings.execution_arn(machine, f"{run_id}{suffix}")
+        if execution_status(states, copy) == "RUNNING":
+            states.stop_execution(executionArn=copy, error=error, cause=cause)
+            waiting.append(f"the execution {run_id}{suffix}")
+    for project, kind in ((settings.database_jobs_build, "database"), (settings.media_jobs_build, "media")):
+        for build in running_builds(codebuild, project):
+            if build.run_id == run_id:
+                codebuild.stop_build(id=build.id)
+                waiting.append(f"the {kind} job {build.variables.get('JOB', build.id)}")
     waiting += [
         f"the execution {execution['name']}"
         for execution in running_executions(states, settings.state_machine_arn("provision"))
@@ -108,15 +118,22 @@ def stop_what_is_under_way(
     return waiting
 
 
+Fate = Literal["never made", "dropped", "kept"]
+
+
 class WayBack(BaseModel):
-    """What a run changed, and so what has to be put back."""
+    """What a run changed, and so what has to be put back; `old_bucket` is null when the media stayed."""
 
     old: DatabaseGeneration | None
     candidate: str | None
-    candidate_fate: Literal["never made", "dropped", "kept"]
+    candidate_fate: Fate
+    old_bucket: MediaGeneration | None
+    media_candidate: str | None
+    media_candidate_fate: Fate
     cutover_begun: bool
     provision_needed: bool
     fenced: bool
+    media_fenced: bool
     quiesced: bool
     touched: bool
     suffix: str = ""
@@ -131,49 +148,82 @@ def point_back(
     current: Generations,
     write: Callable[[Generations], None],
 ) -> WayBack:
-    """Point the generations back to what they were before the run, and say what else has to be done.
+    """Point the generations of both stores back to what they were, and say what else has to be done.
 
     A candidate that Terraform has published stays: it is in the state, may hold a copy, and is retired like
-    any other. One that never got so far is dropped, so that Terraform removes what there is of it.
+    any other; a bucket that was never active stays `unfinished`, and the next run goes on with it. One that
+    never got so far is dropped, so that Terraform removes what there is of it.
     """
-    fenced, quiesced = folder.read("fence.json") is not None, folder.read("quiesced.json") is not None
+    fenced = folder.read("fence.json") is not None
+    media_fenced = folder.read("media/fence.json") is not None
+    quiesced = folder.read("quiesced.json") is not None
     before_document = folder.read("generations-before.json")
-    candidate = (folder.read("request.json") or {}).get("candidate")
-    if before_document is None or candidate is None:  # the run ended before it asked Terraform for anything
+    candidates = _candidates(folder)
+    if before_document is None or not candidates:  # the run ended before it asked Terraform for anything
         return WayBack(
             old=manifest.active_database,
             candidate=None,
             candidate_fate="never made",
+            old_bucket=None,
+            media_candidate=None,
+            media_candidate_fate="never made",
             cutover_begun=False,
             provision_needed=False,
             fenced=fenced,
+            media_fenced=media_fenced,
             quiesced=quiesced,
-            touched=fenced or quiesced,
+            touched=fenced or media_fenced or quiesced,
         )
     before = Generations.model_validate(before_document)
-    published = candidate in manifest.database.generations
-    wanted = documents.activate(current, before.database.active)
-    if not published and candidate not in before.database.all:
-        wanted = documents.drop(wanted, candidate)
+    published = {store: name in _published(manifest, store) for store, name in candidates.items()}
+    fates: dict[Store, Fate] = {}
+    wanted = current
+    for store, name in candidates.items():
+        wanted = documents.activate(wanted, store, before.of(store).active)
+        fates[store] = "kept" if published[store] or name in before.of(store).all else "dropped"
+        if fates[store] == "dropped":
+            wanted = documents.drop(wanted, store, name)
     if wanted != current:
         write(wanted)
 
     def asked_terraform(step: str) -> bool:
         return execution_status(states, settings.execution_arn("provision", f"{run_id}-{step}")) is not None
 
-    cutover_begun = (
-        asked_terraform("provision-cutover")
-        or current.database.active != before.database.active
-        or manifest.database.active != before.database.active
+    cutover_begun = asked_terraform("provision-cutover") or any(
+        active != before.of(store).active
+        for store in candidates
+        for active in (current.of(store).active, getattr(manifest, store).active)
     )
-    provision_needed = cutover_begun or (asked_terraform("provision-candidate") and not published)
+    provision_needed = cutover_begun or (
+        asked_terraform("provision-candidate") and not all(published.values())
+    )
     return WayBack(
         old=manifest.database.generations.get(before.database.active),
-        candidate=candidate,
-        candidate_fate="kept" if published else "dropped",
+        candidate=candidates.get("database"),
+        candidate_fate=fates.get("database", "never made"),
+        old_bucket=manifest.media.generations.get(before.media.active) if "media" in candidates else None,
+        media_candidate=candidates.get("media"),
+        media_candidate_fate=fates.get("media", "never made"),
         cutover_begun=cutover_begun,
         provision_needed=provision_needed,
         fenced=fenced,
+        media_fenced=media_fenced,
         quiesced=quiesced,
-        touched=fenced or quiesced or provision_needed,
+        touched=fenced or media_fenced or quiesced or provision_needed,
     )
+
+
+def _candidates(folder: RunFolder) -> dict[Store, str]:
+    """Return the candidate of each store that the run was to move."""
+    request = folder.read("request.json") or {}
+    named: tuple[tuple[Store, Any], ...] = (
+        ("database", request.get("candidate")),
+        ("media", request.get("media_candidate")),
+    )
+    return {store: name for store, name in named if name}
+
+
+def _published(manifest: Manifest, store: Store) -> Iterable[str]:
+    """Return the generations of a store that Terraform has made."""
+    generations: Iterable[str] = getattr(manifest, store).generations
+    return generations

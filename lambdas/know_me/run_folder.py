@@ -1,7 +1,9 @@
 """The run folder `s3://<artifacts bucket>/runs/<run id>/`: what a run knows (contracts, section 5)."""
 
+import gzip
 import json
 from collections.abc import Iterator
+from itertools import islice
 from typing import Any
 
 from botocore.exceptions import ClientError
@@ -32,6 +34,15 @@ class RunFolder:
         """The folder as `s3://…`, without a slash at the end."""
         return f"s3://{self._bucket}/{self._prefix}".rstrip("/")
 
+    @property
+    def bucket(self) -> str:
+        """The artifacts bucket."""
+        return self._bucket
+
+    def key(self, name: str) -> str:
+        """Return the key of a document in the artifacts bucket."""
+        return self._prefix + name
+
     def read(self, name: str) -> Any | None:
         """Return a JSON document, or None when there is none (or it was not written to its end)."""
         try:
@@ -44,6 +55,17 @@ class RunFolder:
             return json.loads(body)
         except ValueError:
             return None
+
+    def read_lines(self, name: str, limit: int) -> list[Any]:
+        """Return the first documents of a gzipped file of JSON lines; none when there is no such file."""
+        try:
+            body = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"]
+        except ClientError as error:
+            if error_code(error) in ("NoSuchKey", "404"):
+                return []
+            raise
+        with gzip.open(body, "rt", encoding="utf-8") as lines:
+            return [json.loads(line) for line in islice(lines, limit)]
 
     def write(self, name: str, document: Any) -> None:
         """Write a JSON document, replacing an earlier one."""

@@ -13,7 +13,14 @@ class Settings(BaseSettings):
     state_machine_arn_prefix: str
     execution_arn_prefix: str
     database_jobs_build: str
+    media_jobs_build: str
     terraform_build: str
+    single_copy_limit_bytes: int
+
+    @property
+    def account_id(self) -> str:
+        """The AWS account."""
+        return self.state_machine_arn_prefix.split(":")[4]
 
     def state_machine_arn(self, machine: str) -> str:
         """Return the ARN of one of this environment's state machines."""

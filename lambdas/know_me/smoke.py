@@ -1,4 +1,4 @@
-"""The smoke test: the app answers, and from the database that it should use."""
+"""The smoke test: the app answers, with the database and the media bucket that it should use."""
 
 import re
 import time
@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel
 
 from know_me.errors import SmokeTestFailed
-from know_me.manifest import DatabaseGeneration, Service
+from know_me.manifest import DatabaseGeneration, Manifest, MediaGeneration
 
 TIMES_IN_A_ROW = 3
 
@@ -80,36 +80,55 @@ def wait_until_healthy(
         sleep(pause_seconds)
 
 
-def uses(container: dict[str, Any], database: DatabaseGeneration) -> bool:
+Container = dict[str, Any]
+
+
+def uses_database(container: Container, database: DatabaseGeneration) -> bool:
     """Whether a container's definition names the endpoint or the application secret of a database."""
-    endpoint = re.compile(rf"(?<![\w.-]){re.escape(database.endpoint)}(?![\w.-])")
-    return any(endpoint.search(item.get("value", "")) for item in container.get("environment", [])) or any(
+    return _names(container, database.endpoint) or any(
         item.get("valueFrom", "").startswith(database.application_secret_arn)
         for item in container.get("secrets", [])
     )
 
 
-def check_database(
-    ecs: Any, services: list[Service], expected: DatabaseGeneration, others: list[DatabaseGeneration]
-) -> None:
-    """Check that each service's task definition points at the expected database and at no other.
+def uses_bucket(container: Container, media: MediaGeneration) -> bool:
+    """Whether a container's definition names a media bucket (`MEDIA_BUCKET`)."""
+    return _names(container, media.bucket)
+
+
+def _names(container: Container, name: str) -> bool:
+    whole = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
+    return any(whole.search(item.get("value", "")) for item in container.get("environment", []))
+
+
+def check_stores(ecs: Any, manifest: Manifest, *, database: str | None, media: str | None) -> None:
+    """Check that each service's task definition points at the wanted generations and at no other.
+
+    A store without a wanted generation is not looked at.
 
     Raises
     ------
     SmokeTestFailed
         One does not.
     """
-    for service in services:
+    stores: tuple[tuple[str, dict[str, Any], str | None, Callable[[Container, Any], bool]], ...] = (
+        ("database", manifest.database.generations, database, uses_database),
+        ("media bucket", manifest.media.generations, media, uses_bucket),
+    )
+    for service in manifest.services:
         found = ecs.describe_services(cluster=service.cluster, services=[service.name])["services"]
         definition = ecs.describe_task_definition(taskDefinition=found[0]["taskDefinition"])["taskDefinition"]
-        container: dict[str, Any] = next(
+        container: Container = next(
             (item for item in definition["containerDefinitions"] if item["name"] == service.container), {}
         )
-        wrong = [other.generation for other in others if uses(container, other)]
-        if wrong or not uses(container, expected):
-            raise SmokeTestFailed(
-                f"The task definition {found[0]['taskDefinition']} of {service.name} points at "
-                f"{'the generation ' + wrong[0] if wrong else 'another database'}, "
-                f"not at {expected.generation} ({expected.endpoint}).",
-                "Compare it with Terraform's plan.",
-            )
+        for what, generations, name, uses in stores:
+            if name is None:
+                continue
+            used = [each for each, generation in generations.items() if uses(container, generation)]
+            if used != [name]:
+                others = [each for each in used if each != name]
+                raise SmokeTestFailed(
+                    f"The task definition {found[0]['taskDefinition']} of {service.name} points at "
+                    f"{'the ' + what + ' ' + others[0] if others else 'another ' + what}, not at {name}.",
+                    "Compare it with Terraform's plan.",
+                )

@@ -25,6 +25,17 @@ def listed(items: Sequence[str]) -> str:
     return items[0] if len(items) == 1 else f"{', '.join(items[:-1])} and {items[-1]}" if items else "nothing"
 
 
+def stores_in_words(*, database: str | None, media: str | None, adjective: str = "") -> list[str]:
+    """Name generations: `the new database green`, `the new bucket green`; none of a store without a name."""
+    named = {"database": database, "bucket": media}
+    return [f"the {adjective}{what} {name}" for what, name in named.items() if name is not None]
+
+
+def counted(number: int, thing: str) -> str:
+    """Say how many: `one object`, `1,204 objects`."""
+    return f"one {thing}" if number == 1 else f"{number:,} {thing}s"
+
+
 def duration(seconds: float) -> str:
     """Say a duration: `850 ms`, `12 s`, `3 min 20 s`, `2 h 05 min`."""
     if seconds < 1:

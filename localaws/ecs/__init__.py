@@ -12,8 +12,8 @@ groups and dependsOn are stored and not enforced, and all launch types behave li
 listens where it wants: a container that binds to its own address (the metadata endpoint names it) is a good
 neighbour.
 
-Refused by name: StartTask, task sets, ExecuteCommand, daemon scheduling, deployment controllers other than
-ECS.
+Refused by name: StartTask, ExecuteCommand, daemon scheduling, the deployment controller EXTERNAL. Task sets
+(`task_sets`) belong to services with the deployment controller CODE_DEPLOY.
 """
 
 import json
@@ -36,6 +36,7 @@ from localaws import elbv2
 from localaws.ecs.metadata import Metadata
 from localaws.ecs.service import KEPT, Deployment, Service, _configuration
 from localaws.ecs.task import Task
+from localaws.ecs.task_sets import TaskSetService
 from localaws.events import publisher
 from localaws.runtime import Runtime
 
@@ -44,13 +45,13 @@ STOPPED_TASKS_KEPT_SECONDS = 3600.0
 
 REFUSED = (
     "start_task",
-    "create_task_set",
-    "update_task_set",
-    "delete_task_set",
-    "update_service_primary_task_set",
     "execute_command",
     "register_container_instance",
 )
+
+
+CONTROLLERS: Mapping[str, type[Service]] = {"ECS": Service, "CODE_DEPLOY": TaskSetService}
+"""Deployment controller → the service that it makes."""
 
 
 def install(runtime: Runtime) -> None:
@@ -87,6 +88,8 @@ def _refuse(_response: Any) -> ActionResult:
 ACTIONS = (
     "create_service", "update_service", "delete_service", "describe_services", "list_services",
     "run_task", "stop_task", "describe_tasks", "list_tasks",
+    "create_task_set", "update_task_set", "delete_task_set", "describe_task_sets",
+    "update_service_primary_task_set",
 )  # fmt: skip
 
 
@@ -110,9 +113,11 @@ class Controller:
     def create_service(self, backend: Any, request: Mapping[str, Any]) -> dict[str, Any]:
         """CreateService."""
         cluster = backend._get_cluster(request.get("cluster") or "default")
-        if (request.get("deploymentController") or {}).get("type", "ECS") != "ECS":
+        controller = (request.get("deploymentController") or {}).get("type", "ECS")
+        if controller not in CONTROLLERS:
             raise InvalidParameterException(
-                "Only the ECS deployment controller is implemented by the local AWS."
+                f"The deployment controller {controller} is not implemented by the local AWS, only"
+                f" {' and '.join(CONTROLLERS)}."
             )
         if request.get("schedulingStrategy", "REPLICA") != "REPLICA":
             raise InvalidParameterException(
@@ -126,7 +131,7 @@ class Controller:
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
         definition = self._definition(backend, request["taskDefinition"])
         _check_network(definition, request)
-        service = Service(
+        service = CONTROLLERS[controller](
             cluster, request, definition, self._service_task, self._target_groups(request), self._announce
         )
         backend.services[key] = service
@@ -137,6 +142,8 @@ class Controller:
         service = self._service(backend, request)
         if service.status != "ACTIVE":
             raise ServiceNotActiveError()
+        if isinstance(service, TaskSetService):
+            service.check_update(request)
         definition = service.primary.definition
         if request.get("taskDefinition"):
             definition = self._definition(backend, request["taskDefinition"])
@@ -188,6 +195,54 @@ class Controller:
                 if service.cluster_name == cluster.name and service.status != "INACTIVE"
             )
         }
+
+    # ------------------------------------------------------------------ task sets
+
+    def create_task_set(self, backend: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+        """CreateTaskSet."""
+        service = self._task_set_service(backend, request)
+        if service.status != "ACTIVE":
+            raise ServiceNotActiveError()
+        definition = self._definition(backend, request["taskDefinition"])
+        task_set = service.create(request, definition, self._target_groups(request))
+        return {"taskSet": service.describe_task_set(task_set)}
+
+    def update_task_set(self, backend: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+        """UpdateTaskSet: the scale."""
+        service = self._task_set_service(backend, request)
+        return {"taskSet": service.describe_task_set(service.rescale(request["taskSet"], request["scale"]))}
+
+    def delete_task_set(self, backend: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+        """DeleteTaskSet: DRAINING until its last task has stopped."""
+        service = self._task_set_service(backend, request)
+        removed = service.remove(request["taskSet"], force=bool(request.get("force")))
+        return {"taskSet": service.describe_task_set(removed)}
+
+    def describe_task_sets(self, backend: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+        """DescribeTaskSets: what is not there is a failure with reason MISSING."""
+        service = self._task_set_service(backend, request)
+        shown = [service.describe_task_set(each) for each in list(service.deployments)]
+        wanted = request.get("taskSets")
+        if not wanted:
+            return {"taskSets": shown, "failures": []}
+        known = {name: each for each in shown for name in (each["id"], each["taskSetArn"])}
+        return {
+            "taskSets": [known[name] for name in wanted if name in known],
+            "failures": [{"arn": name, "reason": "MISSING"} for name in wanted if name not in known],
+        }
+
+    def update_service_primary_task_set(self, backend: Any, request: Mapping[str, Any]) -> dict[str, Any]:
+        """UpdateServicePrimaryTaskSet."""
+        service = self._task_set_service(backend, request)
+        return {"taskSet": service.describe_task_set(service.make_primary(request["primaryTaskSet"]))}
+
+    def _task_set_service(self, backend: Any, request: Mapping[str, Any]) -> TaskSetService:
+        service = self._service(backend, request)
+        if not isinstance(service, TaskSetService):
+            raise InvalidParameterException(
+                "Task sets need a service with the deployment controller CODE_DEPLOY or EXTERNAL."
+            )
+        return service
 
     # ------------------------------------------------------------------ tasks
 
@@ -339,15 +394,15 @@ class Controller:
         task.start()
         return task
 
-    def _service_task(self, service: Service, request: Mapping[str, Any], definition: Any) -> Task:
+    def _service_task(
+        self, service: Service, request: Mapping[str, Any], definition: Any, balancing: Any
+    ) -> Task:
         region, account = service.arn.split(":")[3:5]
         tags = {"SERVICE": service.tags, "TASK_DEFINITION": definition.tags}.get(
             service.settings.get("propagateTags", "NONE"), []
         )
         backend = ecs_backends[account][region]
-        return self._task(
-            backend, service.cluster, definition, {**request, "tags": tags}, service.target_groups
-        )
+        return self._task(backend, service.cluster, definition, {**request, "tags": tags}, balancing)
 
     @staticmethod
     def _target_groups(request: Mapping[str, Any]) -> "elbv2.Targets | None":

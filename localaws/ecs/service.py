@@ -12,7 +12,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 from localaws.ecs.task import LoadBalancing, Task
 
@@ -25,13 +25,6 @@ KEPT = (
     "enableExecuteCommand", "propagateTags", "availabilityZoneRebalancing", "serviceConnectConfiguration",
 )  # fmt: skip
 """Settings that are stored and reported as they came."""
-
-
-class TargetGroups(LoadBalancing, Protocol):
-    """The target groups of a service."""
-
-    def state(self, address: str) -> str:
-        """Return `healthy`, `unhealthy` or `initial`: the worst over the target groups."""
 
 
 @dataclass
@@ -76,7 +69,7 @@ class Service:
     cluster, request, definition:
         moto's cluster, CreateService's input, and moto's task definition.
     start_task:
-        Makes and starts a task: (deployment, request of the task) → Task.
+        Makes and starts a task: (service, request of the task, definition, target groups) → Task.
     target_groups:
         Of the service; None when it has no load balancer.
     announce:
@@ -88,8 +81,8 @@ class Service:
         cluster: Any,
         request: Mapping[str, Any],
         definition: Any,
-        start_task: Callable[["Service", Mapping[str, Any], Any], Task],
-        target_groups: TargetGroups | None,
+        start_task: Callable[["Service", Mapping[str, Any], Any, LoadBalancing | None], Task],
+        target_groups: LoadBalancing | None,
         announce: Callable[["Service", str, str, Deployment | None], None],
     ) -> None:
         self.cluster = cluster
@@ -167,11 +160,14 @@ class Service:
             if self.status != "ACTIVE":
                 self._drain()
                 return
-            self.primary.desired = self.desired_count
-            self._replace_unhealthy()
-            self._start_missing()
-            self._stop_surplus()
-            self._settle()
+            self._converge()
+
+    def _converge(self) -> None:
+        self.primary.desired = self.desired_count
+        self._replace_unhealthy()
+        self._start_missing()
+        self._stop_surplus()
+        self._settle()
 
     def _collect(self, deployment: Deployment) -> None:
         for task in [task for task in deployment.tasks if task.status == "STOPPED"]:
@@ -203,14 +199,12 @@ class Service:
             self.deployments = self.deployments[:1]
 
     def _replace_unhealthy(self) -> None:
-        if not self.target_groups:
-            return
         grace = float(self.settings.get("healthCheckGracePeriodSeconds") or 0)
         for task in [task for deployment in self.deployments for task in deployment.live]:
             started = task.times.get("startedAt")
             if not started or (datetime.now(UTC) - started).total_seconds() < grace:
                 continue
-            if self.target_groups.state(task.address) == "unhealthy":
+            if task.load_balancing and task.load_balancing.state(task.address) == "unhealthy":
                 task.request_stop("ServiceSchedulerInitiated", "Task failed ELB health checks")
                 self.say(
                     f"(port) is unhealthy in (target-group) due to (reason Health checks failed)."
@@ -223,23 +217,29 @@ class Service:
             return False
         if task.checked and task.health != "HEALTHY":
             return False
-        return self.target_groups is None or self.target_groups.state(task.address) == "healthy"
+        return task.load_balancing is None or task.load_balancing.state(task.address) == "healthy"
 
     def _start_missing(self) -> None:
         primary = self.primary
-        if primary.rollout == "FAILED" or time.monotonic() < primary.next_start:
+        if primary.rollout == "FAILED" or self._backs_off(primary):
             return
         limit = max(self.desired_count * int(self.deployment_configuration["maximumPercent"]) // 100, 1)
         room = limit - len(self.tasks)
         missing = self.desired_count - len(primary.live)
         started = []
         for _ in range(min(missing, room)):
-            task = self._start_task(self, {**primary.request, "startedBy": primary.id}, primary.definition)
-            primary.tasks.append(task)
-            started.append(task)
-        if started:
-            names = " ".join(f"(task {task.id})" for task in started)
-            self.say(f"has started {len(started)} tasks: {names}.")
+            started.append(self._start(primary, self.target_groups))
+        self._say_tasks("has started {} tasks", started)
+
+    @staticmethod
+    def _backs_off(deployment: Deployment) -> bool:
+        return time.monotonic() < deployment.next_start
+
+    def _start(self, deployment: Deployment, target_groups: LoadBalancing | None) -> Task:
+        request = {**deployment.request, "startedBy": deployment.id}
+        task = self._start_task(self, request, deployment.definition, target_groups)
+        deployment.tasks.append(task)
+        return task
 
     def _stop_surplus(self) -> None:
         reason = f"Scaling activity initiated by (deployment {self.primary.id})"
@@ -256,9 +256,12 @@ class Service:
         ][:allowed])  # fmt: skip
         for task in stopping:
             task.request_stop("ServiceSchedulerInitiated", reason)
-        if stopping:
-            names = " ".join(f"(task {task.id})" for task in stopping)
-            self.say(f"has stopped {len(stopping)} running tasks: {names}.")
+        self._say_tasks("has stopped {} running tasks", stopping)
+
+    def _say_tasks(self, words: str, tasks: list[Task]) -> None:
+        if tasks:
+            names = " ".join(f"(task {task.id})" for task in tasks)
+            self.say(f"{words.format(len(tasks))}: {names}.")
 
     def _settle(self) -> None:
         primary = self.primary

@@ -37,6 +37,9 @@ class LoadBalancing(Protocol):
     def deregister(self, address: str) -> None:
         """Send no more requests, and return when the last one is answered."""
 
+    def state(self, address: str) -> str:
+        """Return `healthy`, `unhealthy` or `initial`: the worst over the target groups."""
+
 
 @dataclass
 class Container:

@@ -1,12 +1,12 @@
 """Elastic Load Balancing, application load balancers: they listen, check and forward.
 
 True: a load balancer has a loopback address of its own as DNS name and listens on its listeners' ports;
-rules, fixed responses, redirects, forwarding with streaming and keep-alive, X-Forwarded headers; health
-checks by path, matcher, thresholds and timeout; 502, 503 and 504; deregistration waits for requests in
-flight.
+rules, fixed responses, redirects, forwarding by weight with streaming and keep-alive, X-Forwarded headers;
+health checks by path, matcher, thresholds and timeout; 502, 503 and 504; deregistration waits for requests
+in flight.
 
 Not true: HTTPS listeners show a certificate of the local authority for their address, whatever ACM
-certificate they name. Weights choose the heaviest target group. A new target is checked every second until
+certificate they name. A new target is checked every second until
 its first success (AWS waits a whole interval). Stickiness, source-ip conditions, HTTP/2, WebSockets and
 access logs are stored and do nothing.
 

@@ -2,6 +2,7 @@
 
 import fnmatch
 import http.client
+import random
 import socket
 import ssl
 import threading
@@ -207,8 +208,8 @@ class Handler(BaseHTTPRequestHandler):
             Location=location + (f"?{query}" if query else ""),
         )
 
-    def _forward(self, arn: str) -> None:
-        target = self.server.targets.choose(arn)
+    def _forward(self, arn: str | None) -> None:
+        target = self.server.targets.choose(arn) if arn else None
         if target is None:
             self._say(503)
             return
@@ -297,9 +298,15 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(b"0\r\n\r\n")
 
 
-def _group_of(action: Mapping[str, Any]) -> str:
-    """Return the target group of a forward action: the only one, or the one of the greatest weight."""
+def _group_of(action: Mapping[str, Any]) -> str | None:
+    """Return the target group of a forward action: the only one, or one drawn by weight.
+
+    None when every weight is 0.
+    """
     if action.get("TargetGroupArn"):
         return str(action["TargetGroupArn"])
     groups = action["ForwardConfig"]["TargetGroups"]
-    return str(max(groups, key=lambda each: int(each.get("Weight") or 0))["TargetGroupArn"])
+    weights = [int(each.get("Weight", 1)) for each in groups]
+    if not any(weights):
+        return None
+    return str(random.choices(groups, weights)[0]["TargetGroupArn"])  # noqa: S311 - not a secret

@@ -22,6 +22,7 @@ from typing import Any, Protocol
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
 
+from localaws.s3.access import copy_source
 from localaws.stepfunctions import naming
 from localaws.stepfunctions.errors import TASK_FAILED, StateError
 
@@ -222,6 +223,11 @@ def call(resource: Resource, arguments: Any, clients: Clients) -> Any:
     parameters = naming.request(
         shape.input_shape, _documents_as_text(resource, arguments or {}), resource.spell
     )
+    if isinstance(parameters.get("CopySource"), str):
+        # Step Functions sends it as it is: the state machine encodes it. botocore would do so again.
+        names = ("Bucket", "Key", "VersionId")
+        given = zip(names, copy_source(parameters["CopySource"]), strict=True)
+        parameters["CopySource"] = {name: value for name, value in given if value is not None}
     try:
         answer = getattr(client, xform_name(shape.name))(**parameters)
     except ClientError as error:

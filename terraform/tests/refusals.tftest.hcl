@@ -294,3 +294,202 @@ run "fewer_tasks_at_most_than_at_least_is_refused" {
 
   expect_failures = [var.api_maximum_tasks]
 }
+
+run "no_media_generation_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    generations = { database = { active = "blue", all = { blue = {} } }, media = { active = "blue", all = {} } }
+  }
+
+  expect_failures = [var.generations]
+}
+
+run "an_active_media_generation_that_does_not_exist_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    generations = { database = { active = "blue", all = { blue = {} } }, media = { active = "green", all = { blue = {} } } }
+  }
+
+  expect_failures = [var.generations]
+}
+
+run "an_active_media_generation_that_is_unfinished_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    generations = { database = { active = "blue", all = { blue = {} } }, media = { active = "blue", all = { blue = { unfinished = true } } } }
+  }
+
+  expect_failures = [var.generations]
+}
+
+run "a_media_generation_name_with_two_hyphens_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    generations = { database = { active = "blue", all = { blue = {} } }, media = { active = "blue", all = { blue = {}, a--b = {} } } }
+  }
+
+  expect_failures = [var.generations]
+}
+
+run "overriding_the_bucket_of_the_active_generation_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_environment = { MEDIA_BUCKET = "elsewhere" }
+  }
+
+  expect_failures = [var.api_environment]
+}
+
+run "an_encryption_that_s3_does_not_know_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_encryption = "AES128"
+  }
+
+  expect_failures = [var.media_encryption]
+}
+
+run "public_files_under_the_environments_key_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_encryption = "aws:kms"
+  }
+
+  expect_failures = [var.media_encryption]
+}
+
+run "an_origin_with_a_path_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_cors_origins = ["https://app.example.com/"]
+  }
+
+  expect_failures = [var.media_cors_origins]
+}
+
+run "an_origin_without_a_scheme_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_cors_origins = ["app.example.com"]
+  }
+
+  expect_failures = [var.media_cors_origins]
+}
+
+run "deleting_old_versions_at_once_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_noncurrent_version_days = 0
+  }
+
+  expect_failures = [var.media_noncurrent_version_days]
+}
+
+run "a_file_column_of_a_table_without_a_schema_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_file_columns = [{ table = "know_me_photo", column = "file", prefix = "media/" }]
+  }
+
+  expect_failures = [var.media_file_columns]
+}
+
+run "a_prefix_that_does_not_end_with_a_slash_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_file_columns = [{ table = "public.know_me_photo", column = "file", prefix = "media" }]
+  }
+
+  expect_failures = [var.media_file_columns]
+}
+
+run "a_file_column_that_is_named_twice_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_file_columns = [
+      { table = "public.know_me_photo", column = "file", prefix = "media/" },
+      { table = "public.know_me_photo", column = "file", prefix = "" },
+    ]
+  }
+
+  expect_failures = [var.media_file_columns]
+}
+
+run "a_compute_type_that_codebuild_does_not_know_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    media_jobs_compute_type = "BUILD_GENERAL1_TINY"
+  }
+
+  expect_failures = [var.media_jobs_compute_type]
+}

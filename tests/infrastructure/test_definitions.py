@@ -90,13 +90,44 @@ def test_a_task_with_unknown_permissions_stops_the_synthesis(tmp_path: Path) -> 
         definition.permissions(NAMES)
 
 
-def test_a_stopped_run_stops_its_database_job_but_never_terraform() -> None:
+def granted(name: str, action: str) -> list[Permission]:
+    """Return the statements of a state machine that allow an action."""
+    return [each for each in Definition.read(ROOT, name).permissions(NAMES) if action in each.actions]
+
+
+def test_a_state_machine_with_distributed_maps_may_start_and_stop_its_own_executions() -> None:
+    machine = "arn:aws:states:eu-west-1:111122223333:stateMachine:know-me-staging-move-media"
+    children = "arn:aws:states:eu-west-1:111122223333:execution:know-me-staging-move-media"
+    assert [each.resources for each in granted("move-media", "states:StartExecution")] == [(machine,)]
+    (stop,) = granted("move-media", "states:StopExecution")
+    assert stop.resources == (f"{children}:*", f"{children}/*")
+    # And one without may not
+    assert granted("move-database", "states:StartExecution") == []
+
+
+def test_a_copy_job_acts_with_the_copy_role_and_only_copies() -> None:
+    (passed,) = granted("move-media", "iam:PassRole")
+    assert passed.resources == ("arn:aws:iam::111122223333:role/know-me-staging-media-copy",)
+    assert passed.conditions == {"StringEquals": {"iam:PassedToService": "batchoperations.s3.amazonaws.com"}}
+    (create,) = granted("move-media", "s3:CreateJob")
+    assert create.conditions == {"StringEquals": {"s3:RequestJobOperation": "S3PutObjectCopy"}}
+    (cancel,) = granted("return", "s3:UpdateJobStatus")
+    assert cancel.conditions == {"StringEquals": {"s3:ExistingJobOperation": "S3PutObjectCopy"}}
+
+
+def test_no_permission_is_listed_twice() -> None:
+    for name in RUNBOOKS:
+        permissions = Definition.read(ROOT, name).permissions(NAMES)
+        assert [each for index, each in enumerate(permissions) if each in permissions[:index]] == []
+
+
+def test_a_stopped_run_stops_its_jobs_but_never_terraform() -> None:
     build = INTEGRATIONS["arn:aws:states:::codebuild:startBuild.sync"]
     actions = {
         target: {action for permission in build(NAMES, target) for action in permission.actions}
-        for target in ("DatabaseJobsBuild", "TerraformBuild")
+        for target in ("DatabaseJobsBuild", "MediaJobsBuild", "TerraformBuild")
     }
-    assert "codebuild:StopBuild" in actions["DatabaseJobsBuild"]
+    assert "codebuild:StopBuild" in actions["DatabaseJobsBuild"] & actions["MediaJobsBuild"]
     assert "codebuild:StopBuild" not in actions["TerraformBuild"]
 
 

@@ -38,6 +38,7 @@ def test_bad_context_lists_every_fault() -> None:
         "terraform_variables": {"environment": "x", "generations": {}, "Bad-Name": 1},
         "terraform_backend": "[1]",
         "log_retention_days": 8,
+        "single_copy_limit_bytes": 5 * 1024**3 + 1,
         "enviroment": "production",
     }
     # When it is parsed, then one message names them all
@@ -52,6 +53,11 @@ def test_bad_context_lists_every_fault() -> None:
         "Bad-Name is not a name",
     ):
         assert word in message
+
+
+def test_objects_are_copied_in_one_request_as_far_as_s3_can() -> None:
+    assert parse_settings({}).single_copy_limit_bytes == 5368709120
+    assert parse_settings({"single_copy_limit_bytes": "8388608"}).single_copy_limit_bytes == 8388608
 
 
 def test_broken_json_is_said_to_be_broken() -> None:

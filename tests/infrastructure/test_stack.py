@@ -221,6 +221,33 @@ def test_nobody_may_stop_terraform(assembly: Assembly) -> None:
             assert not [resource for resource in resources if "-provision:" in resource], role
 
 
+def test_nobody_reads_or_writes_a_bucket_that_is_not_of_the_environment(assembly: Assembly) -> None:
+    # Given the statements on S3 of every role but Terraform's, which makes the buckets
+    for role, statement in statements(assembly):
+        on_s3 = [text(each) for each in as_list(statement["Resource"]) if ":s3:::" in text(each)]
+        if role.startswith("Terraform"):
+            continue
+        # Then each is on a run folder, or on the media of this environment and account
+        for resource in on_s3:
+            name = resource.split(":::")[1]
+            assert name in (
+                "know-me-staging-artifacts-<AWS::AccountId>",
+                "know-me-staging-artifacts-<AWS::AccountId>/runs/*",
+                "know-me-staging-media-*-<AWS::AccountId>",
+                "know-me-staging-media-*-<AWS::AccountId>/*",
+            ), role
+
+
+def test_only_the_steps_that_fence_change_a_buckets_policy(assembly: Assembly) -> None:
+    changing = {
+        role
+        for role, statement in statements(assembly)
+        for action in as_list(statement["Action"])
+        if action in ("s3:PutBucketPolicy", "s3:DeleteBucketPolicy") and not role.startswith("Terraform")
+    }
+    assert {role.partition("Role")[0] for role in changing} == {"StopMediaWrites", "AllowMediaWrites"}
+
+
 # ------------------------------------------------------------------ logs, storage, messages
 
 
@@ -310,7 +337,9 @@ def test_every_function_runs_its_own_handler_with_the_settings_of_the_contracts(
             "STATE_MACHINE_ARN_PREFIX",
             "EXECUTION_ARN_PREFIX",
             "DATABASE_JOBS_BUILD",
+            "MEDIA_JOBS_BUILD",
             "TERRAFORM_BUILD",
+            "SINGLE_COPY_LIMIT_BYTES",
             "POWERTOOLS_SERVICE_NAME",
             "POWERTOOLS_METRICS_NAMESPACE",
             "LOG_LEVEL",

@@ -109,11 +109,17 @@ def test_a_changed_setting_changes_the_build_in_place(cdk: CDKCommand) -> None:
         return dict(found)
 
     before = project()
-    cdk.deploy(terraform_variables='{"api_maximum_tasks": 7}', log_retention_days=30)
+    cdk.deploy(
+        terraform_variables='{"api_maximum_tasks": 7}', log_retention_days=30, single_copy_limit_bytes=8388608
+    )
     after = project()
     variables = {each["name"]: each["value"] for each in after["environment"]["environmentVariables"]}
     assert variables["TF_VAR_api_maximum_tasks"] == "7"
     assert after["arn"] == before["arn"] and after["created"] == before["created"]
+    planner = cdk.local_aws.client("lambda").get_function_configuration(
+        FunctionName=f"{STACK}-validate-migration"
+    )
+    assert planner["Environment"]["Variables"]["SINGLE_COPY_LIMIT_BYTES"] == "8388608"
     groups = cdk.local_aws.client("logs").describe_log_groups(logGroupNamePrefix=f"/aws/lambda/{STACK}-")[
         "logGroups"
     ]
@@ -124,6 +130,8 @@ def test_state_machines_know_the_functions_that_they_call(cdk: CDKCommand) -> No
     states = cdk.local_aws.client("stepfunctions")
     arn = f"arn:aws:states:us-east-1:123456789012:stateMachine:{STACK}-migrate"
     machine = states.describe_state_machine(stateMachineArn=arn)
+    mover = states.describe_state_machine(stateMachineArn=arn.replace("-migrate", "-move-media"))
+    assert "${" not in mover["definition"] and '"AccountId": "123456789012"' in mover["definition"]
     assert "${" not in machine["definition"]
     assert f"function:{STACK}-validate-migration" in machine["definition"]
     assert machine["loggingConfiguration"]["level"] == "ALL"

@@ -1,6 +1,11 @@
-"""The stand-in API, its client and the sample data on a real PostgreSQL: no AWS is involved."""
+"""The stand-in API, its client and the sample data on a real PostgreSQL.
 
+The bucket is moto's, in this process; one test runs the image as a task of the local ECS.
+"""
+
+import hashlib
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -16,31 +21,30 @@ from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import boto3
 import psycopg
 import pytest
+from moto import mock_aws
 from psycopg import sql
 
-from examples import sample_data
+from examples import sample_data, sample_media
 from examples.api import database
+from examples.api.media import MediaStore
+from examples.api.photos import Photos
 from examples.api.server import Application, make_server
 from examples.client import WritingClient
 from examples.journal import Journal, read_journal
 from examples.reconcile import main as reconcile_main
 from examples.reconcile import reconcile
+from examples.reconcile_photos import reconcile_photos
 from examples.user_dump import UserDumpError, load
 from localaws.postgresql import PostgreSQL, unprivileged_account
+from tests.local.conftest import PROJECT, LocalAWS
 
 pytestmark = pytest.mark.local
 
 PORT = 4670
-
-
-def _newest_binaries() -> Path:
-    versions = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: int(path.parts[-3]))
-    found = (
-        versions[-1] if versions else Path(shutil.which("initdb") or pytest.skip("no PostgreSQL server here"))
-    )
-    return found.parent
+BUCKET = "media"
 
 
 @pytest.fixture(scope="module")
@@ -95,10 +99,24 @@ def migrated(empty_database: str) -> str:
     return empty_database
 
 
+@pytest.fixture(autouse=True)
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """A client of an S3 in this process, with an empty bucket."""
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    with mock_aws():
+        client = boto3.client("s3", region_name="us-east-1")
+        client.create_bucket(Bucket=BUCKET)
+        yield client
+
+
 @contextmanager
-def serving(connection_string: str) -> Iterator[str]:
+def serving(connection_string: str, bucket: str = BUCKET) -> Iterator[str]:
     pool = database.Pool(connection_string)
-    server = make_server(Application(pool), "127.0.0.1", 0)
+    store = MediaStore(boto3.client("s3", region_name="us-east-1"), bucket)
+    server = make_server(Application(pool, Photos(pool, store), bucket), "127.0.0.1", 0)
     thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
@@ -148,7 +166,7 @@ def test_status_is_503_until_the_schema_is_there(empty_database: str) -> None:
         with psycopg.connect(empty_database) as connection:
             assert database.migrate(connection)
         # Then the API is ready
-        assert call(f"{url}/status/") == (200, {"status": "ok"})
+        assert call(f"{url}/status/") == (200, {"status": "ok", "media_bucket": BUCKET})
 
 
 def test_migrating_twice_does_nothing(migrated: str) -> None:
@@ -213,6 +231,128 @@ def test_a_database_that_refuses_writes_is_503_and_reads_go_on(migrated: str) ->
         wait_for(lambda: call(f"{url}/users/", {"reference": str(uuid.uuid4()), **user})[0] == 201)
 
 
+def send(method: str, url: str, body: bytes | None = None, kind: str = "image/png") -> tuple[int, str, bytes]:
+    request = urllib.request.Request(url, body, {"Content-Type": kind}, method=method)  # noqa: S310
+    try:
+        with urllib.request.urlopen(request, timeout=10) as response:  # noqa: S310
+            return response.status, response.headers["Content-Type"], response.read()
+    except urllib.error.HTTPError as error:
+        return error.code, error.headers["Content-Type"], error.read()
+
+
+def upload(url: str, body: bytes) -> dict[str, Any]:
+    status, _, answer = send("POST", f"{url}/photos/?owner=Zo%C3%AB", body)
+    assert status == 201, answer
+    row: dict[str, Any] = json.loads(answer)
+    return row
+
+
+def test_a_photo_is_an_object_and_a_row_that_refers_to_it(migrated: str, s3: Any) -> None:
+    body = bytes(range(256)) * 400
+    with serving(migrated) as url:
+        # When a photo is uploaded
+        row = upload(url, body)
+        # Then the row has a path as Django's FileField keeps it
+        assert row["file"].startswith("photos/")
+        assert row["file"].endswith(".png")
+        assert (row["owner"], row["sha256"]) == ("Zoë", hashlib.sha256(body).hexdigest())
+        # And the object has the bytes, and what was said of them
+        found = s3.get_object(Bucket=BUCKET, Key=f"media/{row['file']}")
+        assert found["Body"].read() == body
+        assert found["ContentType"] == "image/png"
+        assert found["Metadata"] == {"owner": "Zo%C3%AB", "sha256": row["sha256"]}
+        tags = s3.get_object_tagging(Bucket=BUCKET, Key=f"media/{row['file']}")["TagSet"]
+        assert tags == [{"Key": "kind", "Value": "photo"}]
+        # And it reads back the same
+        assert send("GET", f"{url}/photos/{row['id']}/") == (200, "image/png", body)
+
+
+def test_a_photo_is_replaced_in_its_place(migrated: str, s3: Any) -> None:
+    with serving(migrated) as url:
+        row = upload(url, b"first")
+        status, _, answer = send("PUT", f"{url}/photos/{row['id']}/", b"second", "image/webp")
+        assert (status, json.loads(answer)["file"]) == (200, row["file"])
+        assert send("GET", f"{url}/photos/{row['id']}/") == (200, "image/webp", b"second")
+        assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 1
+
+
+def test_a_deleted_photo_leaves_neither_row_nor_object(migrated: str, s3: Any) -> None:
+    with serving(migrated) as url:
+        row = upload(url, b"x")
+        assert send("DELETE", f"{url}/photos/{row['id']}/")[0] == 200
+        for method in ("GET", "PUT", "DELETE"):
+            assert send(method, f"{url}/photos/{row['id']}/", b"y" if method == "PUT" else None)[0] == 404
+    assert s3.list_objects_v2(Bucket=BUCKET)["KeyCount"] == 0
+
+
+def test_a_row_whose_object_is_missing_is_404_and_says_so(migrated: str, s3: Any) -> None:
+    with serving(migrated) as url:
+        row = upload(url, b"x")
+        s3.delete_object(Bucket=BUCKET, Key=f"media/{row['file']}")
+        status, _, answer = send("GET", f"{url}/photos/{row['id']}/")
+    assert status == 404
+    assert f"media/{row['file']} is not in the bucket media" in json.loads(answer)["error"]
+
+
+def test_a_bucket_that_refuses_is_503_and_nothing_is_promised(migrated: str) -> None:
+    with serving(migrated, "no-such-bucket") as url:
+        status, _, answer = send("POST", f"{url}/photos/?owner=a", b"x")
+        assert (status, json.loads(answer)["error"]) == (
+            503,
+            "the media bucket does not serve this now: MediaUnavailableError",
+        )
+        assert call(f"{url}/status/")[0] == 200
+    with psycopg.connect(migrated) as connection:
+        assert connection.execute("SELECT count(*) FROM know_me_photo").fetchone() == (0,)
+
+
+def test_a_fenced_database_keeps_the_bytes_of_a_photo(migrated: str, s3: Any) -> None:
+    with serving(migrated) as url, closing(psycopg.connect(migrated, autocommit=True)) as admin:
+        row = upload(url, b"first")
+        # Given a database that refuses writes
+        set_writable(admin, False)
+        # When a photo is replaced or deleted
+        wait_for(lambda: send("PUT", f"{url}/photos/{row['id']}/", b"second")[0] == 503)
+        assert send("DELETE", f"{url}/photos/{row['id']}/")[0] == 503
+        # Then its object stays what the row says it is
+        assert send("GET", f"{url}/photos/{row['id']}/")[2] == b"first"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("POST", "", 400), ("GET", "", 404), ("GET", "x/", 404), ("PATCH", "1/", 405), ("GET", "1/2/", 404)],
+)
+def test_other_requests_about_photos_are_refused(migrated: str, method: str, path: str, status: int) -> None:
+    with serving(migrated) as url:
+        assert send(method, f"{url}/photos/{path}", b"x" if method != "GET" else None)[0] == status
+
+
+def test_sample_media_is_in_the_bucket_and_most_of_it_has_a_row(migrated: str, s3: Any) -> None:
+    # When a bucket is filled
+    s3.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    loaded = sample_media.load(s3, BUCKET, migrated, count=150, large_bytes=5000)
+    # Then every object is there
+    keys = {item["Key"] for item in s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
+    assert len(keys) == loaded.objects > 170
+    # And the rows are true but for the files that are missing on purpose
+    with psycopg.connect(migrated) as connection:
+        files = {f"media/{file}" for (file,) in connection.execute("SELECT file FROM know_me_photo")}
+    assert len(files) == loaded.rows
+    assert len(files - keys) == sample_media.MISSING_FILES
+    assert len(keys - files) == loaded.unreferenced > 0
+    # And there are noncurrent versions and delete markers
+    versions = s3.list_object_versions(Bucket=BUCKET, MaxKeys=1000)
+    assert versions["DeleteMarkers"]
+    assert any(not version["IsLatest"] for version in versions["Versions"])
+    # And the API serves what the rows say
+    with psycopg.connect(migrated) as connection:
+        rows = connection.execute("SELECT id, sha256 FROM know_me_photo WHERE id % 9 = 0").fetchall()
+    with serving(migrated) as url:
+        for identifier, digest in rows:
+            status, _, body = send("GET", f"{url}/photos/{identifier}/")
+            assert (status, hashlib.sha256(body).hexdigest()) == (200, digest)
+
+
 def test_sample_data_is_the_same_for_the_same_seed_and_fits_beside_itself(migrated: str) -> None:
     # Given two sizes of sample data made from one seed
     size = sample_data.Size(20)
@@ -235,16 +375,18 @@ def test_every_acknowledged_write_is_reconciled(migrated: str, tmp_path: Path, m
     # Given a client that writes for a while, and a database that is away in the middle
     journal = Journal(tmp_path / "writes.jsonl")
     with serving(migrated) as url, closing(psycopg.connect(migrated, autocommit=True)) as admin:
-        client = WritingClient(url, journal, writers=3, rate=100)
+        client = WritingClient(url, journal, writers=3, rate=100, uploads=40)
         client.start()
         wait_for(lambda: client.figures().acknowledged > 30)
+        wait_for(lambda: client.photos.figures().acknowledged > 10)
         set_writable(admin, False)
         wait_for(lambda: client.figures().in_outage and client.figures().unanswered > 5)
         set_writable(admin, True)
-        wait_for(lambda: not client.figures().in_outage)
+        wait_for(lambda: not client.figures().in_outage and not client.photos.figures().in_outage)
         acknowledged = client.figures().acknowledged
         wait_for(lambda: client.figures().acknowledged > acknowledged + 30)
         figures = client.stop()
+        photos = reconcile_photos(read_journal(journal.path), url)
     journal.close()
     # When log and database are compared
     with psycopg.connect(migrated) as connection:
@@ -253,6 +395,10 @@ def test_every_acknowledged_write_is_reconciled(migrated: str, tmp_path: Path, m
     assert result.agrees, result
     assert result.kept == result.acknowledged == figures.acknowledged
     assert figures.longest_outage_seconds(time.time()) > 0
+    # And every photo is what was promised
+    assert photos.agrees, photos
+    assert photos.read > 5
+    assert client.photos.figures().outages
     monkeypatch.setenv("DSN", migrated)
     arguments = ["--log", str(journal.path), "--dsn-variable", "DSN"]
     assert reconcile_main(arguments) == 0
@@ -289,6 +435,8 @@ def test_sigterm_ends_the_api_at_once_and_well(migrated: str, tmp_path: Path) ->
         "DATABASE_PASSWORD": "unused",
         "DATABASE_SSLMODE": "disable",
         "DJANGO_SECRET_KEY": "unused",
+        "MEDIA_BUCKET": "unused",
+        "AWS_REGION": "us-east-1",
         "ECS_CONTAINER_METADATA_URI_V4": f"http://127.0.0.1:{metadata.server_address[1]}/v4/abc",
     }
     command = [sys.executable, "-m", "examples.api"]
@@ -326,6 +474,7 @@ def test_every_fault_of_the_configuration_is_named_and_no_value() -> None:
     for name in ("HOST", "PORT", "NAME", "USERNAME", "PASSWORD", "CERTIFICATE_BUNDLE_URL"):
         assert f"DATABASE_{name}" in done.stdout
     assert "DJANGO_SECRET_KEY" in done.stdout
+    assert "MEDIA_BUCKET" in done.stdout
     assert "hush" not in done.stdout
 
 
@@ -360,3 +509,83 @@ def test_a_dump_of_another_server_loads_or_leaves_nothing(
         assert connection.execute(counts).fetchone() == (150, 15, 2)
         with pytest.raises(UserDumpError, match="start with --fresh"):
             load(path, connection)
+
+
+def test_a_task_stores_the_static_files_with_the_role_of_its_own(local_aws: LocalAWS) -> None:
+    # Given a bucket, and a role that the task acts with
+    s3, ecs, iam = (local_aws.client(name) for name in ("s3", "ecs", "iam"))
+    name = f"static-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=name)
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Service": "ecs-tasks.amazonaws.com"},
+        "Action": "sts:AssumeRole",
+    }
+    role = iam.create_role(
+        RoleName=name, AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    )["Role"]["Arn"]
+    may = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": f"arn:aws:s3:::{name}/static/*"}
+    iam.put_role_policy(
+        RoleName=name,
+        PolicyName="write",
+        PolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [may]}),
+    )
+    subnet = local_aws.client("ec2").describe_subnets()["Subnets"][0]["SubnetId"]
+    variables = {
+        "DATABASE_HOST": "unused",
+        "DATABASE_NAME": "unused",
+        "DATABASE_USERNAME": "unused",
+        "DATABASE_PASSWORD": "unused",
+        "DATABASE_SSLMODE": "disable",
+        "DJANGO_SECRET_KEY": "unused",
+        "MEDIA_BUCKET": name,
+    }
+    ecs.create_cluster(clusterName=name)
+    ecs.register_task_definition(
+        family=name,
+        networkMode="awsvpc",
+        requiresCompatibilities=["FARGATE"],
+        cpu="256",
+        memory="512",
+        taskRoleArn=role,
+        containerDefinitions=[
+            {
+                "name": "api",
+                "image": "know-me/api:test",
+                "command": ["collectstatic"],
+                "environment": [{"name": key, "value": value} for key, value in variables.items()],
+            }
+        ],
+    )
+    # When the image's command runs as a task
+    (task,) = ecs.run_task(
+        cluster=name,
+        taskDefinition=name,
+        launchType="FARGATE",
+        networkConfiguration={"awsvpcConfiguration": {"subnets": [subnet]}},
+    )["tasks"]
+
+    def ended() -> Any:
+        (found,) = ecs.describe_tasks(cluster=name, tasks=[task["taskArn"]])["tasks"]
+        return found if found["lastStatus"] == "STOPPED" else None
+
+    wait_for(ended, 60)
+    # Then the files are there, with what a browser needs, and the role has put them there
+    assert ended()["containers"][0]["exitCode"] == 0, ended()
+    directory = PROJECT / "examples" / "api" / "static"
+    files = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+    listed = {item["Key"] for item in s3.list_objects_v2(Bucket=name)["Contents"]}
+    assert listed == {f"static/{file}" for file in files}
+    found = s3.head_object(Bucket=name, Key="static/know_me.css")
+    assert (found["ContentType"], found["CacheControl"]) == (
+        "text/css; charset=utf-8",
+        "public, max-age=86400",
+    )
+    lines = (local_aws.directory / "requests.jsonl").read_text().splitlines()
+    callers = {
+        item["principal"]
+        for item in map(json.loads, lines)
+        if item.get("action") == "PutObject" and name in json.dumps(item)
+    }
+    assert callers
+    assert all(f"/{name}/" in caller or caller.endswith(f"role/{name}") for caller in callers), callers

@@ -1,204 +1,33 @@
 """The runbooks' own definitions, run state by state.
 
 The steps are one function that answers what a test tells it, and the builds only end as told: what is tested
-here is the way through the states, not what the steps do (tests/unit/lambdas) nor the copy (database_jobs).
+here is the way through the states, not what the steps do (tests/unit/lambdas) nor the copy (database_jobs,
+media_jobs).
 """
 
-import io
 import json
-import re
-import time
 import uuid
-import zipfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.local.conftest import LocalAWS
+from tests.local.runbooks import (
+    ACCOUNT,
+    ANSWERS,
+    DATABASE,
+    NOT_CUT,
+    STANDARD,
+    UNTOUCHED,
+    Media,
+    Runbooks,
+    new_media,
+    s3control_client,
+    until,
+)
 
 pytestmark = pytest.mark.local
-
-DEFINITIONS = Path(__file__).parents[2] / "statemachines"
-DATABASE = {"generation": "blue", "instance_id": "no-such-instance", "endpoint": "blue.example.com"}
-CANDIDATE = {"generation": "green", "instance_id": "green", "endpoint": "green.example.com"}
-LATER = "2999-01-01T00:00:00+00:00"
-
-ANSWERS: dict[str, Any] = {
-    "ValidateProvision": {"holder": "someone", "own_lock": True},
-    "ValidateMigration": {
-        "run_id": "x",
-        "environment": "staging",
-        "source": "blue",
-        "source_database": DATABASE,
-        "candidate": "green",
-        "candidate_settings": {},
-        "snapshot": "know-me-staging-snapshot",
-        "preflight_only": False,
-        "grace_seconds": 0,
-        "job_timeout_seconds": 60,
-        "run_folder": "s3://b/runs/x",
-    },
-    "TakeLock": {"taken": True},
-    "FindDatabasesWithoutRole": {"databases": [], "services": []},
-    "FindCandidate": {"source": DATABASE, "candidate": CANDIDATE},
-    "Quiesce": {"deadline": LATER},
-    "CheckQuiet": {"quiet": True, "still_running": []},
-    "Resume": {"deadline": LATER},
-    "CheckRunning": {"running": True, "waiting_for": []},
-    "SmokeTest": {"passed_at": "2026-03-01T12:00:00+00:00"},
-    "WriteReport": {"report": "s3://b/runs/x/report.html", "outcome": "told", "sentence": "Told."},
-    "ClaimRun": {"claimed": True, "run_id": "x", "attempt": 1, "suffix": "", "message": "claimed"},
-    "StopRun": {"ended": True, "waiting_for": []},
-    "RestoreGenerations": {
-        "old": DATABASE,
-        "candidate": "green",
-        "candidate_fate": "kept",
-        "cutover_begun": True,
-        "provision_needed": True,
-        "fenced": True,
-        "quiesced": True,
-        "touched": True,
-    },
-    "CheckApplicationDatabase": {"warning": "Terraform failed."},
-}
-
-NOT_CUT = {
-    "RestoreGenerations": {**ANSWERS["RestoreGenerations"], "cutover_begun": False, "provision_needed": False}
-}
-UNTOUCHED = {
-    "RestoreGenerations": {
-        **ANSWERS["RestoreGenerations"],
-        **dict.fromkeys(("cutover_begun", "provision_needed", "fenced", "quiesced", "touched"), False),
-    }
-}
-
-FUNCTION = """
-import json, os
-SCRIPT = json.loads(os.environ["SCRIPT"])
-def handler(event, context):
-    step, payload = event["step"], event["payload"]
-    print(json.dumps({"step": step, "payload": payload}))
-    answer = SCRIPT.get(step, {})
-    if "raise" in answer:
-        raise type(answer["raise"], (Exception,), {})(answer["message"])
-    if step == "ExplainFailure" and not answer:
-        caught = payload["caught"]
-        try:
-            words = json.loads(caught.get("Cause", ""))
-        except ValueError:
-            return {"error": caught["Error"], "cause": caught.get("Cause", "no cause")}
-        return {"error": words.get("Error", caught["Error"]),
-                "cause": words.get("errorMessage", words.get("Cause", "a build"))}
-    return answer
-"""
-
-
-class Runbooks:
-    """The four state machines, as deployed, with steps and builds that do as told."""
-
-    def __init__(self, aws: LocalAWS, role: str, script: dict[str, Any], failing_builds: str) -> None:
-        self.states = aws.client("stepfunctions")
-        name = f"runbooks-{uuid.uuid4().hex[:8]}"
-        archive = io.BytesIO()
-        with zipfile.ZipFile(archive, "w") as zipped:
-            zipped.writestr("step.py", FUNCTION)
-        function = aws.client("lambda").create_function(
-            FunctionName=name,
-            Runtime="python3.11",
-            Role=role,
-            Handler="step.handler",
-            Code={"ZipFile": archive.getvalue()},
-            Timeout=30,
-            Environment={"Variables": {"SCRIPT": json.dumps({**ANSWERS, **script})}},
-        )["FunctionArn"]
-        codebuild = aws.client("codebuild")
-        command = (
-            f'if [[ "${{JOB:-$ACTION}} $RUN_ID" == {failing_builds or "nothing"} ]]; then exit 1; fi; '
-            "export PLAN_CHANGES=1"
-        )
-        buildspec = {
-            "version": 0.2,
-            "env": {"shell": "bash", "exported-variables": ["PLAN_CHANGES"]},
-            "phases": {"build": {"on-failure": "ABORT", "commands": [command]}},
-        }
-        codebuild.create_project(
-            name=name,
-            source={"type": "NO_SOURCE", "buildspec": json.dumps(buildspec)},
-            artifacts={"type": "NO_ARTIFACTS"},
-            environment={
-                "type": "LINUX_CONTAINER",
-                "image": "aws/codebuild/standard:7.0",
-                "computeType": "BUILD_GENERAL1_SMALL",
-            },
-            serviceRole=role,
-        )
-        account = function.split(":")[4]
-        self.arns: dict[str, str] = {}
-        substitutions = {
-            "Environment": "staging",
-            "ArtifactsBucket": "b",
-            "TerraformBuild": name,
-            "DatabaseJobsBuild": name,
-        }
-        for machine in ("provision", "move-database", "return", "migrate"):
-            title = machine.title().replace("-", "")
-            self.arns[machine] = f"arn:aws:states:us-east-1:{account}:stateMachine:{name}-{machine}"
-            substitutions[f"{title}StateMachine"] = self.arns[machine]
-        for machine in self.arns:
-            definition = json.loads((DEFINITIONS / f"{machine}.asl.json").read_text())
-            text = json.dumps(_told(definition, function))
-            text = re.sub(r"\$\{(\w+)\}", lambda found: substitutions[found[1]], text)
-            self.states.create_state_machine(name=f"{name}-{machine}", definition=text, roleArn=role)
-
-    def run(self, machine: str, document: Any) -> dict[str, Any]:
-        """Run a state machine to its end."""
-        execution = self.states.start_execution(
-            stateMachineArn=self.arns[machine], name=f"x{uuid.uuid4().hex[:8]}", input=json.dumps(document)
-        )["executionArn"]
-        deadline = time.monotonic() + 60
-        while time.monotonic() < deadline:
-            described: dict[str, Any] = self.states.describe_execution(executionArn=execution)
-            if described["status"] != "RUNNING":
-                return described
-            time.sleep(0.1)
-        raise AssertionError(f"{execution} does not end: {self.path(execution)[-1]}")
-
-    def path(self, execution: str) -> list[str]:
-        """Return the states that an execution entered, in order."""
-        events = self.states.get_execution_history(executionArn=execution, maxResults=1000)["events"]
-        return [
-            event["stateEnteredEventDetails"]["name"]
-            for event in events
-            if "stateEnteredEventDetails" in event
-        ]
-
-    def child(self, execution: str, machine: str, suffix: str) -> str:
-        """Return the ARN of a child execution, which need not exist."""
-        state_machine = self.arns[machine].replace(":stateMachine:", ":execution:")
-        return f"{state_machine}:{execution.rpartition(':')[2]}{suffix}"
-
-    def exists(self, execution: str) -> bool:
-        """Whether an execution was ever started."""
-        try:
-            self.states.describe_execution(executionArn=execution)
-        except self.states.exceptions.ExecutionDoesNotExist:
-            return False
-        return True
-
-
-def _told(document: Any, function: str) -> Any:
-    """Make every step call the one function, with its own name."""
-    if isinstance(document, list):
-        return [_told(item, function) for item in document]
-    if not isinstance(document, dict):
-        return document
-    if "FunctionName" in document and "Payload" in document:
-        step = document["FunctionName"].removeprefix("${").removesuffix("Function}")
-        return {"FunctionName": function, "Payload": {"step": step, "payload": document["Payload"]}}
-    return {key: _told(value, function) for key, value in document.items()}
-
 
 Make = Callable[..., Runbooks]
 
@@ -213,10 +42,16 @@ def role(local_aws: LocalAWS) -> str:
 
 @pytest.fixture(scope="module")
 def make(local_aws: LocalAWS, role: str) -> Make:
-    def runbooks(script: dict[str, Any] | None = None, failing_builds: str = "") -> Runbooks:
-        return Runbooks(local_aws, role, script or {}, failing_builds)
+    def runbooks(script: dict[str, Any] | None = None, failing_builds: str = "", **more: Any) -> Runbooks:
+        return Runbooks(local_aws, role, script or {}, failing_builds, **more)
 
     return runbooks
+
+
+@pytest.fixture
+def media(local_aws: LocalAWS) -> Media:
+    """Buckets of the test's own."""
+    return new_media(local_aws)
 
 
 @pytest.fixture(scope="module")
@@ -247,7 +82,7 @@ def on(instance: str, **change: Any) -> dict[str, Any]:
     }
     return {
         "ValidateMigration": migration,
-        "FindCandidate": {"source": source, "candidate": CANDIDATE},
+        "FindCandidate": {**ANSWERS["FindCandidate"], "source": source},
         **change,
     }
 
@@ -313,7 +148,7 @@ def test_whatever_fails_after_the_lock_is_returned_and_keeps_its_name(
     assert (ended["status"], ended["error"]) == ("FAILED", error), ended
     returned = runbooks.child(ended["executionArn"], "return", "-return")
     assert runbooks.exists(returned)
-    assert runbooks.path(ended["executionArn"])[-2:] == ["Return to the old database", "The migration failed"]
+    assert runbooks.path(ended["executionArn"])[-2:] == ["Return to the old stores", "The migration failed"]
     assert runbooks.path(returned)[-2:] == ["Release the lock", "Returned"]
 
 
@@ -339,10 +174,10 @@ def test_terraform_failing_at_the_cutover_is_a_cutover_that_failed(make: Make, i
     order = [
         "Stop the app",
         "Let the old database be written to",
-        "Point the app back to the old database",
+        "Point the app back to the old stores",
         "Start everything again",
         "Test the app",
-        "The app runs on the old database",
+        "The app runs on the old stores",
     ]
     assert [state for state in path if state in order] == order
 
@@ -361,14 +196,14 @@ def test_a_return_that_fails_is_said_and_keeps_the_lock(make: Make, instance: st
     assert "Release the lock" not in path
 
 
-def test_a_return_goes_on_when_terraform_fails_but_the_app_is_defined_with_the_old_database(
+def test_a_return_goes_on_when_terraform_fails_but_the_app_is_defined_with_the_old_stores(
     make: Make,
 ) -> None:
     runbooks = make(failing_builds="plan*")
     ended = runbooks.run("return", {"run_id": "x"})
     assert ended["status"] == "SUCCEEDED", ended.get("cause")
     path = runbooks.path(ended["executionArn"])
-    assert path.index("Look which database the app is defined with") < path.index("Start everything again")
+    assert path.index("Look which stores the app is defined with") < path.index("Start everything again")
 
 
 def test_a_return_with_nothing_to_do_says_so(make: Make) -> None:
@@ -410,3 +245,467 @@ def test_provision_for_another_run_leaves_the_lock_to_it(make: Make) -> None:
     ended = runbooks.run("provision", {"acting_for": "x"})
     assert ended["status"] == "SUCCEEDED", ended.get("cause")
     assert "Release the lock" not in runbooks.path(ended["executionArn"])
+
+
+# ------------------------------------------------------------------ move-media
+
+
+LOOKING = {"Look at the copy job", "Has the copy job ended?", "Wait for the copy job"}
+
+
+def planned(*batch_jobs: dict[str, Any], large_objects: int = 0, compared: bool = False) -> dict[str, Any]:
+    """Return the answer of the step that plans, to a plan before or after the comparison."""
+    plan = {"needs_comparison": False, "batch_jobs": list(batch_jobs), "large_objects": large_objects}
+    before = {"needs_comparison": True, "batch_jobs": [], "large_objects": 0} if compared else plan
+    return {
+        "PlanMediaCopy": [
+            {"when": {"compared": False}, "then": before},
+            {"when": {"compared": True}, "then": plan},
+        ]
+    }
+
+
+def jobs_of(builds: list[dict[str, str]]) -> list[tuple[str, str, str]]:
+    """Return job, phase and round of builds."""
+    return [(each["JOB"], each["PHASE"], each.get("ROUND", "")) for each in builds]
+
+
+def test_a_copy_ahead_listens_copies_in_bulk_and_verifies(make: Make, media: Media) -> None:
+    runbooks = make(planned(STANDARD), artifacts=media.artifacts)
+    # When the media are copied ahead
+    ended = runbooks.run("move-media", media.input("ahead"))
+    # Then changes are listened for before anything is listed, and everything is verified at the end
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    path = runbooks.path(ended["executionArn"])
+    assert [state for state in path if state not in LOOKING] == [
+        "Note what to move",
+        "Move the files",
+        "Begin the first round",
+        "Does the app still run?",
+        "Listen for changes",
+        "Do rows refer to files?",
+        "List the files that rows refer to",
+        "Was the bulk copied ahead?",
+        "Plan the copy",
+        "Must both be compared first?",
+        "Copy with S3 Batch Operations",
+        "Note which objects to copy",
+        "Describe the copy job",
+        "Is there a list of the objects?",
+        "Create the copy job",
+        "Judge the copy job",
+        "Did every task succeed?",
+        "The objects are copied",
+        "Are there large objects?",
+        "Bring both into line",
+        "Are large objects left?",
+        "Summarise the copy",
+        "The media are moved",
+    ]
+    assert media.rule_state() == "ENABLED"
+    builds = runbooks.builds(ended["executionArn"])
+    assert jobs_of(builds) == [("list-files", "ahead", ""), ("synchronise", "ahead", "1")]
+    assert builds[1]["METADATA_SAMPLE"] == "1000" and builds[1]["SINGLE_COPY_LIMIT_BYTES"] == "6291456"
+    # And the job copied, as the run's own, with a report on every object
+    assert media.keys("green") == {"one", "two", "three"}
+    (job,) = media.copy_jobs()
+    assert job["Status"] == "Complete"
+    assert job["Report"]["Prefix"] == f"runs/{media.name}/media/ahead/reports/standard"
+    (judged,) = runbooks.asked(ended["executionArn"], "JudgeCopyJob")
+    assert judged == {
+        "run_id": media.name,
+        "phase": "ahead",
+        "name": "standard",
+        "attempt": 1,
+        "job_id": job["JobId"],
+        "source_bucket": f"{media.name}-blue",
+        "storage_class": "STANDARD",
+        "status": "Complete",
+        "failure_reasons": [],
+    }
+
+
+def test_after_a_copy_ahead_only_the_changes_are_caught_up_with(make: Make, media: Media) -> None:
+    runbooks = make(artifacts=media.artifacts)
+    ended = runbooks.run("move-media", media.input("final"))
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    path = runbooks.path(ended["executionArn"])
+    assert "Listen for changes" not in path and "Plan the copy" not in path
+    assert jobs_of(runbooks.builds(ended["executionArn"])) == [
+        ("list-files", "final", ""),
+        ("catch-up", "final", "1"),
+        ("cross-check", "final", "1"),
+    ]
+    assert media.copy_jobs() == []
+
+
+def test_without_file_columns_nothing_asks_the_database(make: Make, media: Media) -> None:
+    runbooks = make(artifacts=media.artifacts)
+    ended = runbooks.run("move-media", media.input("final", file_columns=[]))
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert jobs_of(runbooks.builds(ended["executionArn"])) == [("catch-up", "final", "1")]
+
+
+def test_a_bucket_that_holds_something_is_compared_and_gets_what_it_lacks(make: Make, media: Media) -> None:
+    # Given a bucket with one of three objects, and a list of the others
+    media.put("green", one=b"1")
+    key = f"runs/{media.name}/media/final/manifest-STANDARD.csv"
+    etag = media.keep(
+        "final/manifest-STANDARD.csv", "".join(f"{media.name}-blue,{key}\n" for key in ("two", "three"))
+    )
+    listed = {**STANDARD, "objects": 2, "manifest": {"key": key, "etag": etag}}
+    runbooks = make(planned(listed, compared=True), artifacts=media.artifacts)
+    # When it is moved in one go
+    ended = runbooks.run("move-media", media.input("final", had_ahead=False))
+    # Then both were compared, and the job copied what is on the list
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert [job for job, *_ in jobs_of(runbooks.builds(ended["executionArn"]))] == [
+        "list-files",
+        "compare",
+        "synchronise",
+    ]
+    (job,) = media.copy_jobs()
+    assert job["ProgressSummary"]["TotalNumberOfTasks"] == 2
+    assert media.keys("green") == {"one", "two", "three"}
+
+
+def test_what_failed_is_copied_by_a_second_job(make: Make, media: Media) -> None:
+    # Given a report by which one object failed
+    key = f"runs/{media.name}/media/ahead/retry.csv"
+    etag = media.keep("ahead/retry.csv", f"{media.name}-blue,two\n")
+    retry = {"retry": {"key": key, "etag": etag, "objects": 1}}
+    judged = [
+        {"when": {"attempt": 1}, "then": retry},
+        # One that is asked for again after the second is not given another
+        {"when": {"attempt": 2}, "then": retry},
+    ]
+    runbooks = make({**planned(STANDARD), "JudgeCopyJob": judged}, artifacts=media.artifacts)
+    # When the media are copied
+    ended = runbooks.run("move-media", media.input("ahead"))
+    # Then two jobs ran, the second for that one, with a report of its own
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    first, second = media.copy_jobs()
+    assert second["ProgressSummary"]["TotalNumberOfTasks"] == 1
+    assert second["Report"]["Prefix"] == f"{first['Report']['Prefix']}-retry"
+    assert [each["attempt"] for each in runbooks.asked(ended["executionArn"], "JudgeCopyJob")] == [1, 2]
+
+
+def test_a_storage_class_is_copied_beside_the_others(make: Make, media: Media) -> None:
+    cold = {"name": "standard-ia", "storage_class": "STANDARD_IA", "objects": 1, "manifest": None}
+    media.aws.client("s3").put_object(
+        Bucket=f"{media.name}-blue", Key="cold", Body=b"", StorageClass="STANDARD_IA"
+    )
+    runbooks = make(planned(STANDARD, cold), artifacts=media.artifacts)
+    ended = runbooks.run("move-media", media.input("ahead"))
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert len(media.copy_jobs()) == 2
+    head = media.aws.client("s3").head_object(Bucket=f"{media.name}-green", Key="cold")
+    assert head["StorageClass"] == "STANDARD_IA"
+
+
+def test_a_job_that_fails_is_judged_with_its_reasons(make: Make, media: Media) -> None:
+    # Given a list that is not the one that was planned with
+    key = f"runs/{media.name}/media/ahead/manifest-STANDARD.csv"
+    media.keep("ahead/manifest-STANDARD.csv", f"{media.name}-blue,one\n")
+    listed = {**STANDARD, "manifest": {"key": key, "etag": "0" * 32}}
+    script = {
+        **planned(listed),
+        "JudgeCopyJob": {"raise": "MediaCopyFailed", "message": "The job failed. Start again."},
+    }
+    runbooks = make(script, artifacts=media.artifacts)
+    ended = runbooks.run("move-media", media.input("ahead"))
+    # Then the step that judges hears it, and what it says is the end
+    (judged,) = runbooks.asked(ended["executionArn"], "JudgeCopyJob")
+    assert judged["status"] == "Failed"
+    assert [set(reason) for reason in judged["failure_reasons"]] == [{"FailureCode", "FailureReason"}]
+    assert (ended["status"], ended["error"], ended["cause"]) == (
+        "FAILED",
+        "MediaCopyFailed",
+        "The job failed. Start again.",
+    )
+
+
+def test_a_job_that_is_cancelled_by_hand_ends_the_wait(make: Make, media: Media, local_aws: LocalAWS) -> None:
+    # Given a job that stops after its first object
+    local_aws.control("POST", "s3control", {"pause_after": 1})
+    script = {
+        **planned(STANDARD),
+        "JudgeCopyJob": {"raise": "MediaCopyFailed", "message": "It was cancelled."},
+    }
+    runbooks = make(script, artifacts=media.artifacts)
+    execution = runbooks.start("move-media", media.input("ahead"))
+    runbooks.wait_for_state(execution, "Wait for the copy job")
+    # When somebody cancels it
+    (job,) = media.copy_jobs()
+    s3control_client(local_aws).update_job_status(
+        AccountId=ACCOUNT, JobId=job["JobId"], RequestedJobStatus="Cancelled"
+    )
+    # Then the run sees that it ended
+    ended = runbooks.end(execution)
+    assert ended["error"] == "MediaCopyFailed", ended
+    assert [each["status"] for each in runbooks.asked(execution, "JudgeCopyJob")] == ["Cancelled"]
+
+
+def test_a_job_that_takes_too_long_is_given_up(make: Make, media: Media, local_aws: LocalAWS) -> None:
+    local_aws.control("POST", "s3control", {"pause_after": 0})
+    runbooks = make(planned(STANDARD), artifacts=media.artifacts)
+    try:
+        document = media.input("ahead", file_columns=[], job_timeout_seconds=2)
+        ended = runbooks.run("move-media", document)
+    finally:
+        local_aws.control("DELETE", "s3control")
+    assert ended["error"] == "MediaJobTimedOut", ended
+    assert "is still Active after the 2 s allowed" in ended["cause"]
+
+
+PART_BYTES = 5 * 1024**2
+
+
+def large_object(media: Media) -> dict[str, Any]:
+    """Put a large object into the old bucket, begin its copy, and return how it was begun."""
+    s3, body = media.aws.client("s3"), b"0123456789abcdef" * (7 * 1024**2 // 16)
+    etag = s3.put_object(Bucket=f"{media.name}-blue", Key="a b+c", Body=body)["ETag"]
+    upload = s3.create_multipart_upload(Bucket=f"{media.name}-green", Key="a b+c")["UploadId"]
+    media.keep("ahead/large-objects.json", json.dumps([{"key": "a b+c", "size": len(body), "etag": etag}]))
+    return {
+        "done": False,
+        "key": "a b+c",
+        "upload_id": upload,
+        "copy_source": f"{media.name}-blue/a%20b%2Bc",
+        "etag": etag,
+        "part_size": PART_BYTES,
+        "parts": 2,
+        "size": len(body),
+        "missing_parts": [1, 2],
+    }
+
+
+def test_a_large_object_is_copied_in_parts_inside_s3(make: Make, media: Media) -> None:
+    copy = large_object(media)
+    runbooks = make({**planned(large_objects=1), "BeginLargeCopy": copy}, artifacts=media.artifacts)
+    # When the media are copied
+    ended = runbooks.run("move-media", media.input("ahead"))
+    # Then each part is there, and they are all of the object
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    s3 = media.aws.client("s3")
+    target = {"Bucket": f"{media.name}-green", "Key": copy["key"], "UploadId": copy["upload_id"]}
+    parts = s3.list_parts(**target)["Parts"]
+    assert [part["Size"] for part in parts] == [PART_BYTES, copy["size"] - PART_BYTES]
+    whole = [{"PartNumber": part["PartNumber"], "ETag": part["ETag"]} for part in parts]
+    s3.complete_multipart_upload(**target, MultipartUpload={"Parts": whole})
+    old, new = (
+        s3.get_object(Bucket=f"{media.name}-{side}", Key=copy["key"])["Body"].read()
+        for side in ("blue", "green")
+    )
+    assert old == new
+
+
+@pytest.mark.parametrize(("changed", "status"), [(True, "SUCCEEDED"), (False, "FAILED")])
+def test_a_large_object_that_cannot_be_copied_fails_the_run_unless_it_changed(
+    make: Make, media: Media, changed: bool, status: str
+) -> None:
+    # Given an upload that somebody aborted
+    copy = {**large_object(media), "upload_id": "gone"}
+    script = {**planned(large_objects=1), "BeginLargeCopy": copy, "AbortLargeCopy": {"changed": changed}}
+    # When the media are copied, then it depends on what the step that gives up found
+    ended = make(script, artifacts=media.artifacts).run("move-media", media.input("ahead"))
+    assert ended["status"] == status, ended.get("cause")
+
+
+def test_large_objects_that_are_left_are_copied_again(make: Make, media: Media) -> None:
+    # Given a catch-up that leaves a large object once
+    media.keep("final/large-objects.json", json.dumps([{"key": "large", "size": 1, "etag": "e"}]))
+    runbooks = make(artifacts=media.artifacts, large_objects="1 0 0")
+    ended = runbooks.run("move-media", media.input("final", file_columns=[]))
+    # Then it is copied, and the job looks again
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert jobs_of(runbooks.builds(ended["executionArn"])) == [
+        ("catch-up", "final", "1"),
+        ("catch-up", "final", "2"),
+    ]
+    assert runbooks.path(ended["executionArn"]).count("Copy the large objects") == 1
+
+
+def test_large_objects_that_keep_changing_fail_the_run_after_three_rounds(make: Make, media: Media) -> None:
+    media.keep("final/large-objects.json", json.dumps([{"key": "large", "size": 1, "etag": "e"}]))
+    runbooks = make(artifacts=media.artifacts, large_objects="2 1 1")
+    ended = runbooks.run("move-media", media.input("final", file_columns=[]))
+    assert ended["error"] == "MediaCopyFailed", ended
+    assert ended["cause"].startswith(f"After three rounds 1 large object(s) of {media.name}-blue are still")
+    assert runbooks.path(ended["executionArn"]).count("Copy the large objects") == 2
+
+
+def test_a_media_job_that_fails_is_explained_once(make: Make, media: Media) -> None:
+    runbooks = make(failing_builds="catch-up*", artifacts=media.artifacts)
+    ended = runbooks.run("move-media", media.input("final"))
+    assert ended["status"] == "FAILED"
+    path = runbooks.path(ended["executionArn"])
+    assert path[-2:] == ["Explain what went wrong", "The media could not be moved"]
+    assert "Cross-check the new files" not in path
+
+
+# ------------------------------------------------------------------ migrate and return, with media
+
+
+def test_both_stores_move_in_one_run(make: Make, instance: str, media: Media) -> None:
+    source = {**DATABASE, "instance_id": instance}
+    script = media.migration(
+        stores=["database", "media"],
+        source_database=source,
+        candidate="green",
+        snapshot=f"s-{uuid.uuid4().hex[:8]}",
+    )
+    runbooks = make(script, artifacts=media.artifacts)
+    ended = runbooks.run("migrate", {})
+    # Then both moved in parallel, the media ahead too, and both became active in one write
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    execution = ended["executionArn"]
+    for machine, suffix in (
+        ("move-media", "-move-media-ahead"),
+        ("move-media", "-move-media"),
+        ("move-database", "-move-database"),
+    ):
+        assert runbooks.exists(runbooks.child(execution, machine, suffix))
+    names = {"database": "green", "media": "green"}
+    for step in ("ActivateGeneration", "SmokeTest"):
+        (asked,) = runbooks.asked(execution, step)
+        assert asked == {"run_id": execution.rpartition(":")[2], **names}
+    # And the old bucket is looked back at once the app runs again, then nobody listens any more
+    last = runbooks.builds(execution)[-1]
+    assert (last["JOB"], last["PHASE"]) == ("look-back", "after")
+    assert last["RESUMED_AT"].startswith("20") and last["CANDIDATE_BUCKET"] == f"{media.name}-green"
+    assert media.rule_state() == "DISABLED"
+    assert runbooks.asked(execution, "WriteReport")[0]["warnings"] == []
+
+
+def test_the_media_move_alone(make: Make, media: Media) -> None:
+    runbooks = make(media.migration(), artifacts=media.artifacts)
+    ended = runbooks.run("migrate", {"stores": ["media"]})
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    path = set(runbooks.path(ended["executionArn"]))
+    assert path & {"Survey the old bucket", "Copy the media ahead", "Move the media"}
+    assert not path & {
+        "Inspect the old database",
+        "Inspect the candidate",
+        "Make the old database refuse writes",
+        "Snapshot the old database",
+        "Move the database",
+    }
+    (fenced,) = runbooks.asked(ended["executionArn"], "StopMediaWrites")
+    assert fenced["bucket"] == f"{media.name}-blue"
+    (active,) = runbooks.asked(ended["executionArn"], "ActivateGeneration")
+    assert (active["database"], active["media"]) == (None, "green")
+
+
+def test_the_database_moves_alone(make: Make, instance: str) -> None:
+    runbooks = make(on(instance))
+    ended = runbooks.run("migrate", {"stores": ["database"]})
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    path = set(runbooks.path(ended["executionArn"]))
+    assert "Move the database" in path
+    assert not path & {
+        "Survey the old bucket",
+        "Copy the media ahead",
+        "Make the old bucket refuse writes",
+        "Move the media",
+        "Look back at the old bucket",
+        "Stop listening for changes",
+    }
+
+
+def test_without_a_copy_ahead_everything_is_copied_while_the_app_is_stopped(make: Make, media: Media) -> None:
+    runbooks = make(media.migration(copy_ahead=False), artifacts=media.artifacts)
+    ended = runbooks.run("migrate", {"stores": ["media"], "copy_ahead": False})
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert not runbooks.exists(runbooks.child(ended["executionArn"], "move-media", "-move-media-ahead"))
+    final = runbooks.path(runbooks.child(ended["executionArn"], "move-media", "-move-media"))
+    assert "Copy with S3 Batch Operations" in final and "Listen for changes" not in final
+
+
+def test_a_look_back_that_fails_is_a_warning_in_the_report(make: Make, media: Media) -> None:
+    # Given a rule that is gone too
+    runbooks = make(media.migration(copy_ahead=False), failing_builds="look-back*", artifacts=media.artifacts)
+    media.aws.client("events").delete_rule(Name=media.rule)
+    ended = runbooks.run("migrate", {"stores": ["media"]})
+    # Then the migration is complete all the same, and says what is left to look at
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    (report,) = runbooks.asked(ended["executionArn"], "WriteReport")
+    assert report["outcome"] == "migrated"
+    looked, listened = report["warnings"]
+    assert f"{media.name}-blue could not be looked at once more" in looked
+    assert f"The rule {media.rule} is still enabled" in listened
+
+
+def test_a_migration_that_fails_gives_the_old_bucket_back(make: Make, media: Media) -> None:
+    # Given media that differ in the end
+    runbooks = make(media.migration(), failing_builds="catch-up*", artifacts=media.artifacts)
+    ended = runbooks.run("migrate", {"stores": ["media"]})
+    # Then the return takes the fence away, and nobody listens any more
+    assert ended["status"] == "FAILED"
+    returned = runbooks.child(ended["executionArn"], "return", "-return")
+    assert runbooks.path(returned)[-2:] == ["Release the lock", "Returned"]
+    (allowed,) = runbooks.asked(returned, "AllowMediaWrites")
+    assert allowed["bucket"] == f"{media.name}-blue"
+    assert media.rule_state() == "DISABLED"
+    (tested,) = runbooks.asked(returned, "SmokeTest")
+    assert (tested["database"], tested["media"]) == ("blue", "blue")
+
+
+def test_a_return_cancels_the_copy_jobs_of_its_run_only(
+    make: Make, media: Media, local_aws: LocalAWS
+) -> None:
+    # Given jobs that wait for somebody to confirm them: two of the run, one of another whose id begins alike
+    client = s3control_client(local_aws)
+    arn = f"arn:aws:s3:::{media.name}"
+    waiting = [
+        client.create_job(
+            AccountId=ACCOUNT,
+            ConfirmationRequired=True,
+            ClientRequestToken=uuid.uuid4().hex,
+            Description=f"{run} copies",
+            Priority=10,
+            RoleArn=media.copy_role,
+            Operation={"S3PutObjectCopy": {"TargetResource": f"{arn}-green"}},
+            Report={"Enabled": False},
+            ManifestGenerator={
+                "S3JobManifestGenerator": {"SourceBucket": f"{arn}-blue", "EnableManifestOutput": False}
+            },
+        )["JobId"]
+        for run in (media.name, media.name, f"{media.name}-2")
+    ]
+    for job in waiting:
+        until(
+            lambda job=job: client.describe_job(AccountId=ACCOUNT, JobId=job)["Job"]["Status"] == "Suspended"
+        )
+    script = {**media.migration(), "ClaimRun": {**ANSWERS["ClaimRun"], "run_id": media.name}}
+    # When the run is returned
+    ended = make(script, artifacts=media.artifacts).run("return", {"run_id": media.name})
+    # Then its jobs are cancelled, and the other one is left alone
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    for job in waiting[:2]:
+        until(
+            lambda job=job: client.describe_job(AccountId=ACCOUNT, JobId=job)["Job"]["Status"] == "Cancelled"
+        )
+    assert client.describe_job(AccountId=ACCOUNT, JobId=waiting[2])["Job"]["Status"] == "Suspended"
+    client.update_job_status(AccountId=ACCOUNT, JobId=waiting[2], RequestedJobStatus="Cancelled")
+
+
+def test_a_return_goes_on_without_what_it_cannot_tidy_up(
+    make: Make, media: Media, local_aws: LocalAWS
+) -> None:
+    # Given that the rule is gone, and that S3 refuses to list jobs
+    media.aws.client("events").delete_rule(Name=media.rule)
+    local_aws.control(
+        "POST",
+        "faults",
+        {"service": "s3control", "action": "ListJobs", "times": 1, "error": "AccessDenied", "message": "No."},
+    )
+    runbooks = make(media.migration(), artifacts=media.artifacts)
+    try:
+        ended = runbooks.run("return", {"run_id": "x"})
+    finally:
+        local_aws.control("DELETE", "faults")
+    # Then the app runs all the same, and the report says what is left to do: nothing about the rule
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    (warning,) = runbooks.asked(ended["executionArn"], "WriteReport")[0]["warnings"]
+    assert "cancel those whose description begins with x" in warning

@@ -8,11 +8,9 @@ from typing import Any
 import botocore.session
 import pytest
 from botocore.exceptions import ClientError
-from hypothesis import given
-from hypothesis import strategies as st
 from moto.s3.responses import S3Response
 
-from localaws.s3 import PRETENDED, condition_matches, evaluate
+from localaws.s3.pretended import PRETENDED
 
 pytestmark = pytest.mark.local
 
@@ -102,31 +100,3 @@ def test_conditional_put_takes_a_lock_once(local_aws: Any, bucket: str) -> None:
     with pytest.raises(ClientError) as refused:
         s3.put_object(Bucket=bucket, Key="lock", Body=b"2", IfNoneMatch="*")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 412
-
-
-@given(st.text(max_size=5), st.text(max_size=5))
-def test_negated_operator_is_the_opposite(actual: str, wanted: str) -> None:
-    context = {"k": actual}
-    assert condition_matches("StringNotEquals", "K", wanted, context) != condition_matches(
-        "StringEquals", "K", wanted, context
-    )
-
-
-def test_missing_key_fails_positive_and_passes_negated_and_if_exists() -> None:
-    assert not condition_matches("StringEquals", "k", "v", {})
-    assert condition_matches("StringNotEquals", "k", "v", {})
-    assert condition_matches("StringEqualsIfExists", "k", "v", {})
-
-
-def test_unknown_operator_is_refused_and_not_ignored() -> None:
-    with pytest.raises(NotImplementedError, match="DateLessThan"):
-        condition_matches("DateLessThan", "k", "v", {"k": "v"})
-
-
-def test_deny_goes_before_allow_and_particular_principals_are_passed_over() -> None:
-    allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:Get*", "Resource": "*"}
-    refuse = {**allow, "Effect": "Deny", "Action": "S3:getobject"}
-    assert evaluate({"Statement": [allow, refuse]}, "s3:GetObject", "arn", {}) == "Deny"
-    assert evaluate({"Statement": allow}, "s3:GetObject", "arn", {}) == "Allow"
-    named = {**refuse, "Principal": {"AWS": "arn:aws:iam::1:role/x"}}
-    assert evaluate({"Statement": [named]}, "s3:GetObject", "arn", {}) == "Neutral"

@@ -11,6 +11,7 @@ from moto.codebuild.responses import CodeBuildResponse
 from moto.core.base_backend import BaseBackend
 from moto.core.responses import BaseResponse
 from moto.core.serialize import get_serializer_class
+from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
@@ -67,3 +68,8 @@ def test_backends_are_made_from_a_class_that_can_be_replaced_and_named_by_url_mo
 
 def test_actions_that_moto_lacks_raise_not_implemented() -> None:
     assert "raise NotImplementedError" in inspect.getsource(BaseResponse.call_action)
+
+
+def test_iam_knows_by_a_table_which_arns_of_s3_have_a_region() -> None:
+    known = SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS["s3"]["valid_starting_values"]
+    assert "accesspoint/" in known  # a job has one too: localaws.s3control adds it

@@ -154,3 +154,31 @@ def test_status_names_services_and_processes(local_aws: Any) -> None:
     status = local_aws.status()
     assert {"sts", "s3", "codebuild", "awslambda"} <= set(status["services"])
     assert status["port"] == local_aws.port and status["failures"] == []
+
+
+def test_fault_concerns_the_resource_that_it_names_and_lets_the_first_calls_pass(local_aws: Any) -> None:
+    # Given a fault on the second read of one object
+    s3, bucket = local_aws.client("s3"), "faulty-bucket"
+    s3.create_bucket(Bucket=bucket)
+    for key in ("a", "b"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"1")
+    fault = {
+        "service": "s3",
+        "action": "GetObject",
+        "resource": f"{bucket}/b",
+        "skip": 1,
+        "error": "SlowDown",
+    }
+    local_aws.control("POST", "faults", fault)
+
+    # When both are read three times
+    def read(key: str) -> str:
+        try:
+            s3.get_object(Bucket=bucket, Key=key)
+        except ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return "read"
+
+    answers = {key: [read(key) for _ in range(3)] for key in ("a", "b")}
+    # Then only that one fails
+    assert answers == {"a": ["read"] * 3, "b": ["read", "SlowDown", "read"]}

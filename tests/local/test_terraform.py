@@ -1,8 +1,13 @@
 """The infrastructure, applied by plain terraform: complete, without drift, without secrets in its state."""
 
+# ruff: noqa: S310 - addresses of our own server
+
 import json
 import shutil
 import subprocess
+import time
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +15,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from botocore.exceptions import ClientError
 from know_me.manifest import Manifest, read_manifest
 
 from .conftest import PROJECT, LocalAWS, free_port
@@ -17,8 +23,18 @@ from .conftest import PROJECT, LocalAWS, free_port
 pytestmark = [pytest.mark.local, pytest.mark.migration]
 
 ENVIRONMENT = "terraformed"
-BLUE = {"database": {"active": "blue", "all": {"blue": {"engine_version": None}}}}
-BLUE_AND_GREEN = {"database": {"active": "blue", "all": {**BLUE["database"]["all"], "green": {}}}}  # type: ignore[dict-item]
+DATABASE = {"active": "blue", "all": {"blue": {"engine_version": None}}}
+BLUE = {"database": DATABASE, "media": {"active": "blue", "all": {"blue": {"unfinished": False}}}}
+BOTH_GREEN = {
+    "database": {"active": "blue", "all": {"blue": {"engine_version": None}, "green": {}}},
+    "media": {"active": "blue", "all": {"blue": {"unfinished": False}, "green": {"unfinished": True}}},
+}
+MEDIA_GREEN = {"database": DATABASE, "media": BOTH_GREEN["media"]}
+MEDIA_MOVED = {
+    "database": DATABASE,
+    "media": {"active": "green", "all": {"blue": {"unfinished": False}, "green": {"unfinished": False}}},
+}
+FILE_COLUMN = {"table": "public.know_me_photo", "column": "file", "prefix": "media/"}
 
 
 @dataclass
@@ -48,11 +64,21 @@ class Root:
         """Plan for a document of generations; return addresses by what would happen to them."""
         self.set(generations)
         self.terraform("plan", "-no-color", "-input=false", "-out=test.tfplan")
-        document = json.loads(self.terraform("show", "-json", "test.tfplan").stdout)
         found: dict[str, set[str]] = {}
-        for change in document["resource_changes"]:
+        for change in self.planned_changes():
             found.setdefault("+".join(change["change"]["actions"]), set()).add(change["address"])
         return {actions: found[actions] for actions in found if actions not in ("no-op", "read")}
+
+    def planned_changes(self) -> list[dict[str, Any]]:
+        """Return the changes of the latest plan."""
+        document = json.loads(self.terraform("show", "-json", "test.tfplan").stdout)
+        changes: list[dict[str, Any]] = document["resource_changes"]
+        return changes
+
+    def apply(self, generations: dict[str, Any]) -> None:
+        """Apply a document of generations."""
+        self.set(generations)
+        self.terraform("apply", "-no-color", "-input=false", "-auto-approve")
 
     def set(self, generations: dict[str, Any]) -> None:
         """Write the document of generations as the build does."""
@@ -78,6 +104,8 @@ def root(local_aws: LocalAWS, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "s3_use_path_style": "true",
         "api_image": "know-me/api:demo",
         "api_listener_port": str(free_port()),
+        "media_cors_origins": json.dumps(["https://app.example.com"]),
+        "media_file_columns": json.dumps([FILE_COLUMN]),
     }
     made = Root(
         directory,
@@ -108,6 +136,30 @@ def _newest_engine_version(aws: LocalAWS) -> str:
     return str(max(int(version["EngineVersion"].split(".")[0]) for version in offered))
 
 
+def bucket(generation: str) -> str:
+    """Return the name of a media bucket."""
+    return f"know-me-{ENVIRONMENT}-media-{generation}-123456789012"
+
+
+def api_environment(root: Root) -> dict[str, str]:
+    """Return the variables of the API's newest container."""
+    found = root.aws.client("ecs").describe_task_definition(taskDefinition=f"know-me-{ENVIRONMENT}-api")
+    container = found["taskDefinition"]["containerDefinitions"][0]
+    return {variable["name"]: variable["value"] for variable in container["environment"]}
+
+
+def heard(root: Root, queue_url: str, count: int) -> set[tuple[str, str]]:
+    """Return type and key of the changes in a queue, once that many have come."""
+    sqs = root.aws.client("sqs")
+    found: set[tuple[str, str]] = set()
+    deadline = time.monotonic() + 30
+    while len(found) < count and time.monotonic() < deadline:
+        answer = sqs.receive_message(QueueUrl=queue_url, MaxNumberOfMessages=10, WaitTimeSeconds=1)
+        events = [json.loads(message["Body"]) for message in answer.get("Messages", [])]
+        found |= {(event["detail-type"], event["detail"]["object"]["key"]) for event in events}
+    return found
+
+
 @pytest.fixture(scope="module")
 def manifest(root: Root) -> Manifest:
     """The manifest as the runbooks read it."""
@@ -124,16 +176,128 @@ def test_manifest_is_what_the_runbooks_read(manifest: Manifest) -> None:
     assert manifest.builds.database_jobs == f"know-me-{ENVIRONMENT}-database-jobs"
     assert [service.name for service in manifest.services] == [f"know-me-{ENVIRONMENT}-api"]
     assert manifest.health_check_url.endswith("/status/")
+    assert manifest.builds.media_jobs == f"know-me-{ENVIRONMENT}-media-jobs"
+
+
+def test_manifest_names_the_media_and_who_moves_them(manifest: Manifest) -> None:
+    blue = manifest.media.generations["blue"]
+    assert (manifest.media.active, blue.bucket) == ("blue", bucket("blue"))
+    assert blue.changes_queue_url.endswith(f"/{blue.changes_rule}")
+    assert manifest.media.copy_role_arn.endswith(f":role/know-me-{ENVIRONMENT}-media-copy")
+    assert [principal.split(":role/")[1] for principal in manifest.media.migration_principals] == [
+        f"know-me-{ENVIRONMENT}-media-copy",
+        f"know-me-{ENVIRONMENT}-media-jobs",
+        f"know-me/{ENVIRONMENT}/orchestrator/*",
+    ]
+    assert [column.model_dump() for column in manifest.media.file_columns] == [FILE_COLUMN]
 
 
 def test_new_generation_only_adds(root: Root) -> None:
     # When a candidate is planned beside the running database
-    planned = root.plan(BLUE_AND_GREEN)
+    planned = root.plan(BOTH_GREEN)
     # Then nothing of the old one is touched; the manifest learns of the new one
     assert planned.pop("update") == {"module.manifest.aws_ssm_parameter.manifest"}
     assert planned.keys() == {"create"}
     assert 'module.database["green"].aws_db_instance.this' in planned["create"]
+    assert 'module.media["green"].aws_s3_bucket.this' in planned["create"]
     assert all("green" in address for address in planned["create"])
+
+
+def test_api_is_told_which_bucket_it_uses(root: Root) -> None:
+    assert api_environment(root)["MEDIA_BUCKET"] == bucket("blue")
+
+
+def test_only_static_files_are_public(root: Root) -> None:
+    # Given a file of the app and one that a person uploaded
+    s3 = root.aws.client("s3")
+    for key in ("static/app.css", "media/photo.jpg"):
+        s3.put_object(Bucket=bucket("blue"), Key=key, Body=key.encode())
+    anybody = root.aws.variables["AWS_ENDPOINT_URL_S3"] + "/" + bucket("blue")
+    # When somebody without credentials reads them
+    with urllib.request.urlopen(f"{anybody}/static/app.css", timeout=30) as answer:
+        content = answer.read()
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(f"{anybody}/media/photo.jpg", timeout=30)
+    # Then
+    assert content == b"static/app.css"
+    assert refused.value.code == 403
+
+
+def test_changes_of_the_bucket_reach_the_queue_once_a_run_listens(root: Root, manifest: Manifest) -> None:
+    # Given a rule that is disabled until then
+    events, s3, blue = root.aws.client("events"), root.aws.client("s3"), manifest.media.generations["blue"]
+    assert events.describe_rule(Name=blue.changes_rule)["State"] == "DISABLED"
+    s3.put_object(Bucket=blue.bucket, Key="media/before", Body=b"")
+    # When a run enables it and files change
+    events.enable_rule(Name=blue.changes_rule)
+    s3.put_object(Bucket=blue.bucket, Key="media/new", Body=b"1")
+    s3.delete_object(Bucket=blue.bucket, Key="media/new")
+    # Then these changes are heard and the earlier one is not; Terraform has nothing to put right
+    assert heard(root, blue.changes_queue_url, 2) == {
+        ("Object Created", "media/new"),
+        ("Object Deleted", "media/new"),
+    }
+    assert root.plan(BLUE) == {}
+    events.disable_rule(Name=blue.changes_rule)
+
+
+def test_media_candidate_is_written_by_migrations_until_it_is_active(root: Root) -> None:
+    # Given a candidate beside the running bucket, and a writer who is no migration
+    s3 = root.aws.client("s3")
+    root.apply(MEDIA_GREEN)
+    # When the writer writes
+    with pytest.raises(ClientError) as refused:
+        s3.put_object(Bucket=bucket("green"), Key="media/early", Body=b"")
+    s3.put_object(Bucket=bucket("blue"), Key="media/meanwhile", Body=b"")
+    # Then the candidate refuses, and the API stays where it was
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert api_environment(root)["MEDIA_BUCKET"] == bucket("blue")
+    assert root.plan(MEDIA_GREEN) == {}
+    # When the candidate becomes the active generation
+    root.apply(MEDIA_MOVED)
+    # Then it is the other one that only migrations write, and the API has moved
+    s3.put_object(Bucket=bucket("green"), Key="media/late", Body=b"")
+    with pytest.raises(ClientError) as refused:
+        s3.delete_object(Bucket=bucket("blue"), Key="media/meanwhile")
+    assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
+    assert api_environment(root)["MEDIA_BUCKET"] == bucket("green")
+    assert root.plan(MEDIA_MOVED) == {}
+    # When everything goes back, then what is in a bucket that nothing protects goes with it
+    root.apply(BLUE)
+    assert bucket("green") not in {found["Name"] for found in s3.list_buckets()["Buckets"]}
+    assert root.plan(BLUE) == {}
+
+
+def test_fence_of_the_steps_is_what_terraform_writes(root: Root, manifest: Manifest) -> None:
+    # Given the statement that Terraform plans for a generation that is not active
+    planned = root.plan(MEDIA_MOVED)
+    assert 'module.media["blue"].aws_s3_bucket_policy.this' in planned["update"]
+    after = next(
+        json.loads(change["change"]["after"]["policy"])
+        for change in root.planned_changes()
+        if change["address"] == 'module.media["blue"].aws_s3_bucket_policy.this'
+    )
+    written = [each for each in after["Statement"] if each["Sid"] == "OnlyMigrationsWrite"]
+    # When a run puts the contract's statement on the bucket
+    principals = {"ArnNotLike": {"aws:PrincipalArn": manifest.media.migration_principals}}
+    # Then it is the same
+    assert written == [
+        {
+            "Sid": "OnlyMigrationsWrite",
+            "Effect": "Deny",
+            "Principal": "*",
+            "Action": [
+                "s3:PutObject",
+                "s3:PutObjectTagging",
+                "s3:DeleteObject",
+                "s3:DeleteObjectVersion",
+                "s3:DeleteObjectTagging",
+                "s3:RestoreObject",
+            ],
+            "Resource": f"arn:aws:s3:::{bucket('blue')}/*",
+            "Condition": principals,
+        }
+    ]
 
 
 def test_master_secret_opens_the_database_over_tls_only(root: Root, manifest: Manifest) -> None:

@@ -1,6 +1,6 @@
-"""One local AWS, three environments on it, and the stories that are told in them at the same time.
+"""One local AWS, four environments on it, and the stories that are told in them at the same time.
 
-A migration mostly waits (Terraform's provider looks at a new instance once in a while), so three environments
+A migration mostly waits (Terraform's provider looks at a new instance once in a while), so four environments
 take hardly longer than one. The stories of one environment are told one after the other, in the order of
 `PLAN`, and only those that a selected test asks for with the marker `scenario`.
 """
@@ -29,8 +29,15 @@ USERS = 200
 # Environment → listener port and the stories told in it, in this order.
 PLAN: dict[str, tuple[int, tuple[str, ...]]] = {
     "one": (8081, ("refusals", "success", "again")),
-    "two": (8082, ("manifest_missing", "restore_killed", "verification_differs", "stopped_by_hand")),
-    "three": (8083, ("job_times_out", "candidate_stopped", "cutover_fails")),
+    "two": (
+        8082,
+        ("manifest_missing", "restore_killed", "verification_differs", "stopped_by_hand", "database_alone"),
+    ),
+    "three": (
+        8083,
+        ("job_times_out", "candidate_stopped", "cutover_fails", "media_differs", "media_again"),
+    ),
+    "four": (8084, ("media_alone", "media_copies")),
 }
 
 

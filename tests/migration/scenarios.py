@@ -30,7 +30,7 @@ MIGRATION_SECONDS = 900
 RESTORE = "Restore into the new database"
 VERIFY = "Verify the database"
 MOVE = "Move the data and keep a snapshot"
-CUTOVER = "Make the candidate active"
+CUTOVER = "Make the candidates active"
 
 
 @dataclass
@@ -239,6 +239,50 @@ def stop_the_execution_by_hand(stage: Stage, run_id: str) -> None:
     stage.environment.clients["stepfunctions"].stop_execution(
         executionArn=run, error="StoppedByHand", cause="The test changed its mind."
     )
+
+
+DENIED = "media/photos/denied.jpg"
+
+
+def deny_a_new_object(stage: Stage, run_id: str) -> None:
+    """Put an object into the old bucket after the copy ahead, and let the migration not read it."""
+    stage.wait_for_state(run_id, "Record what runs")
+    media, s3 = stage.environment.manifest()["media"], stage.environment.clients["s3"]
+    bucket = media["generations"][media["active"]]["bucket"]
+    statement = {
+        "Sid": "DeniedByTheTest",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:GetObject",
+        "Resource": f"arn:aws:s3:::{bucket}/{DENIED}",
+        "Condition": {
+            "ArnLike": {"aws:PrincipalArn": f"arn:aws:iam::*:role/{stage.environment.stack}-media-*"}
+        },
+    }
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    policy["Statement"].append(statement)
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+    s3.put_object(Bucket=bucket, Key=DENIED, Body=b"nobody may read this")
+
+
+def allow_the_new_object(stage: Stage) -> None:
+    """Take back what `deny_a_new_object` did to the bucket policy."""
+    media, s3 = stage.environment.manifest()["media"], stage.environment.clients["s3"]
+    bucket = media["generations"][media["active"]]["bucket"]
+    policy = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])
+    policy["Statement"] = [item for item in policy["Statement"] if item["Sid"] != "DeniedByTheTest"]
+    s3.put_bucket_policy(Bucket=bucket, Policy=json.dumps(policy))
+
+
+def refusal_of_bucket(stage: Stage, bucket: str) -> str | None:
+    """Return with which error a bucket refuses a new object, None when it takes it."""
+    s3 = stage.environment.clients["s3"]
+    try:
+        s3.put_object(Bucket=bucket, Key="media/photos/written-by-the-test.jpg", Body=b"x")
+    except s3.exceptions.ClientError as error:
+        return str(error.response["Error"]["Code"])
+    s3.delete_object(Bucket=bucket, Key="media/photos/written-by-the-test.jpg")
+    return None
 
 
 def wait_for_process(run_id: str, name: str, seconds: float = 60) -> psutil.Process:

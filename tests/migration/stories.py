@@ -2,15 +2,19 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from examples.demo import refuses_writes
 from examples.executions import Execution
-from tests.migration import scenarios
+from tests.migration import media, scenarios
 from tests.migration.scenarios import Facts, Stage, everything_written, watching_processes
 
 BEFORE_PROVISIONING = ("manifest_missing",)
+
+DATABASE_ALONE = {"stores": ["database"]}
+MEDIA_ALONE = {"stores": ["media"]}
 
 BAD_INPUTS: dict[str, Any] = {
     "unknown field": {"surprise": 1},
@@ -93,12 +97,12 @@ def again(stage: Stage) -> Facts:
 
 def restore_killed(stage: Stage) -> Facts:
     """See `scenarios.kill_the_restore`."""
-    return stage.migrate(scenarios.kill_the_restore)
+    return stage.migrate(scenarios.kill_the_restore, {**stage.input, **DATABASE_ALONE})
 
 
 def verification_differs(stage: Stage) -> Facts:
     """See `scenarios.change_a_row_of_the_candidate`."""
-    return stage.migrate(scenarios.change_a_row_of_the_candidate)
+    return stage.migrate(scenarios.change_a_row_of_the_candidate, {**stage.input, **DATABASE_ALONE})
 
 
 def stopped_by_hand(stage: Stage) -> Facts:
@@ -108,18 +112,61 @@ def stopped_by_hand(stage: Stage) -> Facts:
 
 def job_times_out(stage: Stage) -> Facts:
     """See `scenarios.hold_a_lock_until_the_verification_times_out`."""
-    document = {**stage.input, "job_timeout_seconds": 40}
+    document = {**stage.input, **DATABASE_ALONE, "job_timeout_seconds": 40}
     return stage.migrate(scenarios.hold_a_lock_until_the_verification_times_out, document)
 
 
 def candidate_stopped(stage: Stage) -> Facts:
     """See `scenarios.stop_the_candidate`."""
-    return stage.migrate(scenarios.stop_the_candidate)
+    return stage.migrate(scenarios.stop_the_candidate, {**stage.input, **DATABASE_ALONE})
 
 
 def cutover_fails(stage: Stage) -> Facts:
     """See `scenarios.let_the_cutover_fail`."""
     return stage.migrate(scenarios.let_the_cutover_fail)
+
+
+def database_alone(stage: Stage) -> Facts:
+    """Migrate the database and leave the media where it is."""
+    return _with_buckets(stage, lambda: stage.migrate(document={**stage.input, **DATABASE_ALONE}))
+
+
+def media_alone(stage: Stage) -> Facts:
+    """Migrate the media and leave the database where it is."""
+    return _with_buckets(stage, lambda: stage.migrate(document={**stage.input, **MEDIA_ALONE}))
+
+
+def media_differs(stage: Stage) -> Facts:
+    """See `scenarios.deny_a_new_object`."""
+    facts = _with_buckets(
+        stage, lambda: stage.migrate(scenarios.deny_a_new_object, {**stage.input, **MEDIA_ALONE})
+    )
+    scenarios.allow_the_new_object(stage)
+    facts.extra["media_candidate"] = stage.environment.run_document(facts.run_id, "request.json")[
+        "media_candidate"
+    ]
+    return facts
+
+
+def media_again(stage: Stage) -> Facts:
+    """Migrate the media once more after a run that failed."""
+    return media_alone(stage)
+
+
+def media_copies(stage: Stage) -> dict[str, Any]:
+    """See `media.STORIES`."""
+    return media.media_copies(stage)
+
+
+def _with_buckets(stage: Stage, migrate: Callable[[], Facts]) -> Facts:
+    before = stage.environment.manifest()["media"]
+    facts = migrate()
+    facts.extra |= {
+        "media_before": before["active"],
+        "media_after": stage.environment.manifest()["media"]["active"],
+        "refusal": scenarios.refusal_of_bucket(stage, before["generations"][before["active"]]["bucket"]),
+    }
+    return facts
 
 
 def _everything_that_could_be_touched(stage: Stage) -> dict[str, Any]:
@@ -136,7 +183,11 @@ def _everything_that_could_be_touched(stage: Stage) -> dict[str, Any]:
         "tasks": environment.running_tasks(),
         "lock": stage.lock(),
         # Not `return`: EventBridge starts it for every failed run, and it finds nothing to return.
-        "children": [name for runbook in ("provision", "move-database") for name in _names(stage, runbook)],
+        "children": [
+            name
+            for runbook in ("provision", "move-database", "move-media")
+            for name in _names(stage, runbook)
+        ],
     }
 
 

@@ -50,6 +50,7 @@ resource "aws_ecs_task_definition" "this" {
         DATABASE_NAME                   = var.database.name
         DATABASE_SSLMODE                = "verify-full"
         DATABASE_CERTIFICATE_BUNDLE_URL = var.database_certificate_bundle_url
+        MEDIA_BUCKET                    = var.media_bucket
       }) : { name = name, value = value }
     ]
 
@@ -110,6 +111,7 @@ resource "aws_ecs_service" "this" {
   depends_on = [
     aws_iam_role_policy.execution,
     aws_iam_role_policy.application_secret,
+    aws_iam_role_policy.media,
     aws_lb_listener.http,
     aws_lb_listener.https,
   ]

@@ -25,11 +25,48 @@ locals {
   ]
 }
 
-# What the app itself may do: nothing in AWS yet.
+# What the app itself may do: use the media.
 resource "aws_iam_role" "task" {
   name               = "${local.name}-task"
   description        = "The API's own permissions"
   assume_role_policy = local.assume_by_tasks
+}
+
+# One policy per generation: a generation comes and goes without touching the others. With each of them, because a
+# deployment that is rolled back starts tasks of the generation before.
+resource "aws_iam_role_policy" "media" {
+  for_each = var.media_bucket_arns
+
+  name = "use-media-${each.key}"
+  role = aws_iam_role.task.id
+
+  policy = jsonencode({
+    Version = "2012-10-17"
+    Statement = concat(
+      [
+        {
+          Sid      = "UseFiles"
+          Effect   = "Allow"
+          Action   = ["s3:GetObject", "s3:PutObject", "s3:PutObjectTagging", "s3:DeleteObject"]
+          Resource = ["${each.value}/media/*", "${each.value}/static/*"]
+        },
+        {
+          # Without it a file that does not exist answers 403 instead of 404.
+          Sid      = "ListFiles"
+          Effect   = "Allow"
+          Action   = "s3:ListBucket"
+          Resource = each.value
+        },
+      ],
+      [for arn in var.media_kms_key_arn[*] : {
+        Sid       = "UseKeyThroughS3"
+        Effect    = "Allow"
+        Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
+        Resource  = arn
+        Condition = { StringEquals = { "kms:ViaService" = "s3.${data.aws_region.current.name}.amazonaws.com" } }
+      }],
+    )
+  })
 }
 
 # What starts a task: image, secrets, logs.

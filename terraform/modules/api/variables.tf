@@ -73,6 +73,21 @@ variable "application_secret_arns" {
   type        = map(string)
 }
 
+variable "media_bucket" {
+  description = "Bucket of the active generation of the media."
+  type        = string
+}
+
+variable "media_bucket_arns" {
+  description = "ARNs of the media buckets by generation. Tasks may use each of them, for the same reason."
+  type        = map(string)
+}
+
+variable "media_kms_key_arn" {
+  description = "Key that encrypts the media; null when S3's own does."
+  type        = string
+}
+
 variable "database_certificate_bundle_url" {
   description = "Certificate bundle by which the API verifies the database's certificate."
   type        = string

@@ -30,10 +30,18 @@ variable "document" {
       }))
     })
     media = object({
-      active      = string
-      generations = map(object({}))
+      active = string
+      generations = map(object({
+        generation        = string
+        bucket            = string
+        changes_rule      = string
+        changes_queue_url = string
+      }))
+      copy_role_arn        = string
+      migration_principals = list(string)
+      file_columns         = list(object({ table = string, column = string, prefix = string }))
     })
-    builds           = object({ database_jobs = string })
+    builds           = object({ database_jobs = string, media_jobs = string })
     health_check_url = string
     alarm_arns       = list(string)
     topic_arns       = list(string)

@@ -90,3 +90,22 @@ mock_resource "aws_ecs_task_definition" {
     arn = "arn:aws:ecs:us-east-1:123456789012:task-definition/pretended:1"
   }
 }
+
+mock_resource "aws_s3_bucket" {
+  defaults = {
+    arn = "arn:aws:s3:::pretended"
+  }
+}
+
+mock_resource "aws_sqs_queue" {
+  defaults = {
+    arn = "arn:aws:sqs:us-east-1:123456789012:pretended"
+    url = "https://sqs.us-east-1.amazonaws.com/123456789012/pretended"
+  }
+}
+
+mock_resource "aws_cloudwatch_event_rule" {
+  defaults = {
+    arn = "arn:aws:events:us-east-1:123456789012:rule/pretended"
+  }
+}

@@ -262,7 +262,7 @@ def test_stored_dump_that_was_damaged_is_refused(migrated: Migrated) -> None:
     # When it is restored, then the file is named and the candidate untouched
     output = run.job("restore", expect=1)
     s3.put_object(Bucket=BUCKET, Key=key, Body=before)
-    assert f"do not match their checksums: {name}" in output
+    assert f"missing or do not match their checksums: {name}" in output
     run.job("verify")
 
 

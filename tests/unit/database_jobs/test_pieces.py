@@ -13,15 +13,15 @@ from database_jobs.client_tools import PROGRAMS, find
 from database_jobs.connections import Server
 from database_jobs.contents import TableHash
 from database_jobs.dump import TableSizes, table_names, unfenced
-from database_jobs.errors import JobError
 from database_jobs.fence import Fence
 from database_jobs.inputs import Database
-from database_jobs.progress import Progress, readable
 from database_jobs.restore import Contents, as_member
 from database_jobs.roles import ClusterDescription, Role, Setting, setting_value
 from database_jobs.verify import Difference, cause_of, older
 from hypothesis import given
 from hypothesis import strategies as st
+from job_support.errors import JobError
+from job_support.progress import Progress, readable
 
 LISTING = """\
 ;

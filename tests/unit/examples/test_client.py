@@ -6,8 +6,17 @@ from typing import Any
 import pytest
 
 from examples import client as client_module
-from examples.client import Figures, Outage, WriteFailedError, WritingClient
+from examples.client import WritingClient
+from examples.figures import Figures, Outage
+from examples.http_requests import RequestFailedError
 from examples.journal import Journal, JournalError, read_journal
+from examples.photo_client import PhotoClient
+
+
+@pytest.fixture(autouse=True)
+def no_photos(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The writers alone."""
+    monkeypatch.setattr(PhotoClient, "run", lambda *_: None)
 
 
 def test_the_longest_outage_counts_one_that_still_lasts() -> None:
@@ -41,7 +50,7 @@ def test_a_failed_write_is_tried_again_with_a_new_id(tmp_path: Path, monkeypatch
     def post(_: str, body: dict[str, Any]) -> dict[str, Any]:
         sent.append(body["reference"])
         if len(sent) == 1:
-            raise WriteFailedError("503")
+            raise RequestFailedError("503")
         return {"id": len(sent), **body}
 
     monkeypatch.setattr(client_module, "_post", post)

@@ -3,7 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from examples.executions import read_visits
+import pytest
+
+from examples.executions import Visit, read_visits
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -46,3 +48,17 @@ def test_items_of_a_map_are_paired_in_the_order_in_which_they_began() -> None:
 def test_a_failed_execution_leaves_every_state_when_it_ends() -> None:
     events = [entered("A", 0), {"type": "ExecutionFailed", "timestamp": at(4)}]
     assert read_visits("migrate", "run", events)[0].left == at(4)
+
+
+@pytest.mark.parametrize(
+    ("runbook", "execution", "label"),
+    [
+        ("migrate", "run-1", "migrate"),
+        ("move-media", "run-1-move-media", "move-media"),
+        ("move-media", "run-1-move-media-ahead", "move-media-ahead"),
+        ("provision", "run-1-provision-cutover", "provision-cutover"),
+        ("return", "2f0c5a1e-by-eventbridge", "return"),
+    ],
+)
+def test_executions_of_one_runbook_are_told_apart(runbook: str, execution: str, label: str) -> None:
+    assert Visit(runbook, execution, "A", START, None).label == label

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from examples.executions import Visit
-from examples.live_view import PlainView, elapsed, render
+from examples.live_view import PlainView, describe, elapsed, render, running_jobs
 
 START = datetime(2024, 5, 1, 12, tzinfo=UTC)
 
@@ -38,10 +38,10 @@ def test_plain_lines_are_printed_once_and_notes_now_and_then() -> None:
     # Then each change is one line
     lines = [line.split("  ", 1)[-1].strip() for line in output.getvalue().splitlines()]
     assert lines == [
-        "migrate        Stop the API",
+        "migrate              Stop the API",
         "copy: 10 %",
-        "migrate        Stop the API: done in 12 s",
-        "migrate        Short [one]",
+        "migrate              Stop the API: done in 12 s",
+        "migrate              Short [one]",
         "copy: 20 %",
     ]
 
@@ -55,3 +55,22 @@ def test_the_table_keeps_the_newest_states_and_says_how_many_it_hides() -> None:
     assert "State 9 " not in text
     assert "State 39" in text
     assert "a note" in text
+
+
+def test_both_stores_are_shown_while_their_jobs_work() -> None:
+    # Given a job of each store that works, and one that has ended
+    files = {
+        "jobs/dump.json",
+        "jobs/dump.progress.json",
+        "jobs/restore.progress.json",
+        "jobs/final-catch-up.progress.json",
+        "dump/restore.progress.json",
+    }
+    # Then those that work are shown
+    assert running_jobs(files) == ["final-catch-up", "restore"]
+
+
+def test_a_job_that_does_not_know_its_total_has_no_share() -> None:
+    document = {"job": "restore", "phase": "data", "done": 400, "total": 1000, "unit": "bytes"}
+    assert describe(document) == "restore: data 40 %, 400 of 1,000 bytes"
+    assert describe(document | {"total": None}) == "restore: data 400 of 0 bytes"

@@ -18,6 +18,7 @@ REGION = "us-east-1"
 ACCOUNT = "123456789012"
 BUCKET = f"know-me-staging-artifacts-{ACCOUNT}"
 LOCK_TABLE = "know-me-staging-lock"
+COPY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/know-me-staging-media-copy"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -42,7 +43,22 @@ def database(generation: str) -> dict[str, Any]:
     }
 
 
-def manifest_document(*generations: str, active: str = "blue") -> dict[str, Any]:
+def bucket(generation: str) -> dict[str, Any]:
+    name = f"know-me-staging-media-{generation}"
+    return {
+        "generation": generation,
+        "bucket": f"{name}-{ACCOUNT}",
+        "changes_rule": f"{name}-changes",
+        "changes_queue_url": f"https://sqs.{REGION}.amazonaws.com/{ACCOUNT}/{name}-changes",
+    }
+
+
+def manifest_document(
+    *generations: str,
+    active: str = "blue",
+    media: tuple[str, ...] = ("blue",),
+    active_media: str = "blue",
+) -> dict[str, Any]:
     return {
         "version": 1,
         "environment": ENVIRONMENT,
@@ -71,8 +87,17 @@ def manifest_document(*generations: str, active: str = "blue") -> dict[str, Any]
             "active": active,
             "generations": {name: database(name) for name in generations or ("blue",)},
         },
-        "media": {"active": None, "generations": {}},
-        "builds": {"database_jobs": "know-me-staging-database-jobs"},
+        "media": {
+            "active": active_media,
+            "generations": {name: bucket(name) for name in media},
+            "copy_role_arn": COPY_ROLE,
+            "migration_principals": [COPY_ROLE, f"arn:aws:iam::{ACCOUNT}:role/know-me-staging-media-jobs"],
+            "file_columns": [{"table": "public.know_me_photo", "column": "file", "prefix": "media/"}],
+        },
+        "builds": {
+            "database_jobs": "know-me-staging-database-jobs",
+            "media_jobs": "know-me-staging-media-jobs",
+        },
         "health_check_url": "http://api.example.com/status/",
         "alarm_arns": [],
         "topic_arns": ["arn:topic"],
@@ -89,7 +114,9 @@ def settings() -> Settings:
         state_machine_arn_prefix=f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:know-me-staging-",
         execution_arn_prefix=f"arn:aws:states:{REGION}:{ACCOUNT}:execution:know-me-staging-",
         database_jobs_build="know-me-staging-database-jobs",
+        media_jobs_build="know-me-staging-media-jobs",
         terraform_build="know-me-staging-terraform",
+        single_copy_limit_bytes=5 * 1024**3,
     )
 
 
@@ -108,7 +135,7 @@ def aws(monkeypatch: pytest.MonkeyPatch, settings: Settings) -> Iterator[None]:
         "POWERTOOLS_SERVICE_NAME": "know-me",
         "POWERTOOLS_METRICS_NAMESPACE": "KnowMe",
         "POWERTOOLS_TRACE_DISABLED": "true",
-        **{key.upper(): value for key, value in settings.model_dump().items()},
+        **{key.upper(): str(value) for key, value in settings.model_dump().items()},
     }.items():
         monkeypatch.setenv(name, value)
     with mock_aws():

@@ -5,24 +5,32 @@ from typing import Any
 
 import boto3
 import pytest
-from know_me.failures import Caught, Explainer
+from know_me.failures import Caught, Explainer, words_of
 from know_me.run_folder import RunFolder
 
 from tests.unit.lambdas.conftest import BUCKET, NOW, Stubbed, execution
 
 ARN = execution("move-database", "run-1-move-database")
 BUILD = "know-me-staging-database-jobs:1234"
+MEDIA_BUILD = "know-me-staging-media-jobs:5678"
 
 
 @pytest.fixture
 def explainer(folder: RunFolder, stubbed: Stubbed) -> Explainer:
-    return Explainer(boto3.client("s3"), stubbed.client("stepfunctions"), stubbed.client("codebuild"), BUCKET)
+    return Explainer(
+        boto3.client("s3"),
+        stubbed.client("stepfunctions"),
+        stubbed.client("codebuild"),
+        BUCKET,
+        "run-1",
+        "know-me-staging-media-jobs",
+    )
 
 
-def caught_build(status: str, **variables: str) -> Caught:
+def caught_build(status: str, identifier: str = BUILD, **variables: str) -> Caught:
     """What Step Functions gives for a build that did not succeed."""
     build = {
-        "Id": BUILD,
+        "Id": identifier,
         "BuildStatus": status,
         "Environment": {
             "EnvironmentVariables": [
@@ -34,16 +42,20 @@ def caught_build(status: str, **variables: str) -> Caught:
 
 
 def expect_build(
-    stubbed: Stubbed, status: str, phases: list[dict[str, Any]] | None = None, **variables: str
+    stubbed: Stubbed,
+    status: str,
+    phases: list[dict[str, Any]] | None = None,
+    identifier: str = BUILD,
+    **variables: str,
 ) -> None:
     stubbed.expect(
         "codebuild",
         "batch_get_builds",
-        {"ids": [BUILD]},
+        {"ids": [identifier]},
         {
             "builds": [
                 {
-                    "id": BUILD,
+                    "id": identifier,
                     "buildStatus": status,
                     "phases": phases or [],
                     "environment": {
@@ -159,9 +171,118 @@ def test_a_child_that_was_stopped_is_named(explainer: Explainer) -> None:
     assert ARN in failure.cause
 
 
-def test_a_task_that_timed_out_is_found_in_the_history(explainer: Explainer, stubbed: Stubbed) -> None:
+def test_a_media_job_that_reported_is_quoted_from_the_document_of_its_phase(
+    explainer: Explainer, folder: RunFolder, stubbed: Stubbed
+) -> None:
+    # Given a final comparison that found a difference, after one ahead that found none
+    said = {"name": "VerificationFailed", "cause": "a.jpg differs.", "remedy": "Look at it."}
+    folder.write("jobs/ahead-synchronise.json", {"status": "succeeded", "error": None})
+    folder.write("jobs/final-synchronise.json", {"status": "failed", "error": said})
+    variables = {"JOB": "synchronise", "PHASE": "final", "RUN_ID": "run-1"}
+    expect_build(stubbed, "FAILED", identifier=MEDIA_BUILD, **variables)
+    failure = explainer.explain(caught_build("FAILED", MEDIA_BUILD, **variables), ARN)
+    assert (failure.error, failure.cause) == ("VerificationFailed", "a.jpg differs. Look at it.")
+
+
+@pytest.mark.parametrize("name", ["MediaCopyFailed", "CrossCheckFailed", "MediaJobFailed"])
+def test_the_names_of_media_failures_are_known_to_people(
+    explainer: Explainer, folder: RunFolder, stubbed: Stubbed, name: str
+) -> None:
+    folder.write("jobs/final-catch-up.json", {"status": "failed", "error": {"name": name, "cause": "Oh."}})
+    variables = {"JOB": "catch-up", "PHASE": "final", "RUN_ID": "run-1"}
+    expect_build(stubbed, "FAILED", identifier=MEDIA_BUILD, **variables)
+    assert explainer.explain(caught_build("FAILED", MEDIA_BUILD, **variables), ARN).error == name
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        ("STOPPED", "MediaJobInterrupted"),
+        ("TIMED_OUT", "MediaJobTimedOut"),
+        ("FAILED", "MediaJobInterrupted"),
+    ],
+)
+def test_a_media_job_that_could_not_report_is_called_one(
+    explainer: Explainer, stubbed: Stubbed, status: str, error: str
+) -> None:
+    identifier = f"arn:aws:codebuild:us-east-1:123456789012:build/{MEDIA_BUILD}"
+    variables = {"JOB": "survey", "PHASE": "before", "RUN_ID": "run-1"}
+    expect_build(stubbed, status, identifier=identifier, **variables)
+    failure = explainer.explain(caught_build(status, identifier, **variables), ARN)
+    assert failure.error == error
+    assert failure.cause.startswith("The media job survey")
+
+
+def test_a_database_job_that_has_a_phase_is_a_database_job(
+    explainer: Explainer, folder: RunFolder, stubbed: Stubbed
+) -> None:
+    folder.write("jobs/list-files.json", {"status": "failed", "error": {"name": "KeyError", "cause": "Oh."}})
+    variables = {"JOB": "list-files", "PHASE": "ahead", "RUN_ID": "run-1"}
+    expect_build(stubbed, "FAILED", **variables)
+    failure = explainer.explain(caught_build("FAILED", **variables), ARN)
+    assert (failure.error, failure.cause) == ("DatabaseJobFailed", "Oh.")
+
+
+def test_a_media_copy_that_was_stopped_is_named(explainer: Explainer) -> None:
+    child = {"ExecutionArn": execution("move-media", "run-1-move-media"), "Status": "ABORTED"}
+    failure = explainer.explain(
+        Caught(Error="States.TaskFailed", Cause=json.dumps(child)), execution("migrate", "run-1")
+    )
+    assert failure.error == "MediaJobInterrupted"
+
+
+class TestLargeObjects:
+    CAUGHT = Caught(Error="States.ExceedToleratedFailureThreshold", Cause="The threshold was exceeded.")
+
+    def test_the_objects_that_a_distributed_map_gave_up_are_named(
+        self, explainer: Explainer, folder: RunFolder
+    ) -> None:
+        # Given two films whose copies were aborted
+        for number in (1, 2):
+            folder.write(f"media/failed/{number}.json", {"key": f"film {number}.mp4", "error": "S3: Denied"})
+        # When the map fails
+        failure = explainer.explain(self.CAUGHT, ARN)
+        # Then both are named with what went wrong
+        assert failure.error == "MediaCopyFailed"
+        assert "2 large objects could not be copied: film 1.mp4 (S3: Denied); film 2.mp4" in failure.cause
+
+    def test_no_more_are_named_than_anybody_reads(self, explainer: Explainer, folder: RunFolder) -> None:
+        for number in range(22):
+            folder.write(f"media/failed/{number:02}.json", {"key": f"k{number:02}", "error": "e"})
+        cause = explainer.explain(self.CAUGHT, ARN).cause
+        assert "k19 (e) and 2 more" in cause and "k20" not in cause
+
+    def test_a_map_that_left_nothing_says_where_to_look(self, explainer: Explainer, aws: None) -> None:
+        assert "The map run" in explainer.explain(self.CAUGHT, ARN).cause
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        ('{"errorMessage": "No."}', "S3.S3Exception: No."),
+        ("Denied", "S3.S3Exception: Denied"),
+        ("", "S3.S3Exception"),
+    ],
+)
+def test_what_was_caught_is_said_in_one_line(cause: str, words: str) -> None:
+    assert words_of(Caught(Error="S3.S3Exception", Cause=cause)) == words
+
+
+@pytest.mark.parametrize(
+    ("project", "called", "error"),
+    [
+        ("know-me-staging-database-jobs", "The database job dump", "DatabaseJobTimedOut"),
+        ("know-me-staging-media-jobs", "The media job dump", "MediaJobTimedOut"),
+    ],
+)
+def test_a_task_that_timed_out_is_found_in_the_history(
+    explainer: Explainer, stubbed: Stubbed, project: str, called: str, error: str
+) -> None:
     # Given a timeout, for which Step Functions gives no cause
-    overrides = {"EnvironmentVariablesOverride": [{"Name": "JOB", "Value": "dump"}]}
+    overrides = {
+        "ProjectName": project,
+        "EnvironmentVariablesOverride": [{"Name": "JOB", "Value": "dump"}],
+    }
     events = [
         {"id": 1, "type": "ExecutionStarted", "timestamp": NOW},
         {
@@ -195,5 +316,5 @@ def test_a_task_that_timed_out_is_found_in_the_history(explainer: Explainer, stu
     # When it is explained
     failure = explainer.explain(Caught(Error="States.Timeout"), ARN)
     # Then the job and its limit are named
-    assert failure.error == "DatabaseJobTimedOut"
-    assert failure.cause.startswith("The database job dump took longer than the 10 s allowed.")
+    assert failure.error == error
+    assert failure.cause.startswith(f"{called} took longer than the 10 s allowed.")

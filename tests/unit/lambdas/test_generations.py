@@ -1,6 +1,6 @@
 """Generations: what may be added, made active and dropped."""
 
-import json
+from typing import Any
 
 import boto3
 import pytest
@@ -9,13 +9,18 @@ from hypothesis import strategies as some
 from know_me.errors import InvalidRequest
 from know_me.generations import (
     FIRST,
+    STORES,
     DatabaseSettings,
     Generations,
+    GenerationSettings,
+    MediaSettings,
+    Store,
     activate,
     add,
     create_generations,
     drop,
     read_generations,
+    unfinished_media,
 )
 
 from tests.unit.lambdas.conftest import get_parameter, put_parameter
@@ -29,60 +34,109 @@ SETTINGS = some.builds(
 )
 
 
+MEDIA_SETTINGS = some.builds(MediaSettings, unfinished=some.booleans())
+STORE = some.sampled_from(STORES)
+
+
+@some.composite
+def stores(draw: some.DrawFn, settings: some.SearchStrategy[GenerationSettings]) -> dict[str, Any]:
+    everything = draw(some.dictionaries(NAMES, settings, min_size=1))
+    active = draw(some.sampled_from(sorted(everything)))
+    everything[active] = everything[active].finished()
+    return {"active": active, "all": {name: dict(value) for name, value in everything.items()}}
+
+
 @some.composite
 def documents(draw: some.DrawFn) -> Generations:
-    everything = draw(some.dictionaries(NAMES, SETTINGS, min_size=1))
-    active = draw(some.sampled_from(sorted(everything)))
     return Generations.model_validate(
-        {"database": {"active": active, "all": {name: dict(value) for name, value in everything.items()}}}
+        {"database": draw(stores(SETTINGS)), "media": draw(stores(MEDIA_SETTINGS))}
     )
 
 
-@given(documents(), NAMES, SETTINGS)
+@some.composite
+def additions(draw: some.DrawFn) -> tuple[Store, str, GenerationSettings]:
+    store = draw(STORE)
+    return store, draw(NAMES), draw(SETTINGS if store == "database" else MEDIA_SETTINGS)
+
+
+@given(documents(), additions())
 def test_adding_keeps_all_that_was_there_and_what_is_active(
-    document: Generations, name: str, what: DatabaseSettings
+    document: Generations, addition: tuple[Store, str, GenerationSettings]
 ) -> None:
+    store, name, what = addition
     try:
-        added = add(document, name, what)
+        added = add(document, store, name, what)
     except InvalidRequest:
-        assert document.database.all[name] != what
+        assert document.of(store).all[name] != what
         return
-    assert added.database.active == document.database.active
-    assert added.database.all == {**document.database.all, name: what}
-    assert add(added, name, what) == added
+    assert added.of(store).active == document.of(store).active
+    assert added.of(store).all == {**document.of(store).all, name: what}
+    assert add(added, store, name, what) == added
 
 
-@given(documents(), NAMES, SETTINGS)
+@given(documents(), additions())
 def test_activating_and_dropping_take_an_addition_back(
-    document: Generations, name: str, what: DatabaseSettings
+    document: Generations, addition: tuple[Store, str, GenerationSettings]
 ) -> None:
-    if name in document.database.all:
+    store, name, what = addition
+    if name in document.of(store).all:
         return
-    switched = activate(add(document, name, what), name)
-    assert drop(activate(switched, document.database.active), name) == document
+    switched = activate(add(document, store, name, what), store, name)
+    assert drop(activate(switched, store, document.of(store).active), store, name) == document
+
+
+@given(documents(), additions())
+def test_a_change_of_one_store_leaves_the_other_alone(
+    document: Generations, addition: tuple[Store, str, GenerationSettings]
+) -> None:
+    store, name, what = addition
+    other: Store = "media" if store == "database" else "database"
+    if name in document.of(store).all:
+        return
+    assert activate(add(document, store, name, what), store, name).of(other) == document.of(other)
 
 
 @given(documents(), NAMES)
-def test_the_active_generation_is_never_dropped_and_always_exists(document: Generations, name: str) -> None:
+def test_the_active_bucket_is_never_unfinished(document: Generations, name: str) -> None:
+    added = add(drop_if_there(document, name), "media", name, MediaSettings(unfinished=True))
+    assert unfinished_media(added) is not None
+    active = activate(added, "media", name).media
+    assert not active.all[active.active].unfinished
+
+
+def drop_if_there(document: Generations, name: str) -> Generations:
+    """Make room for a name, activating another bucket first when it has to be."""
+    if name == document.media.active:
+        other = "generation-10"
+        document = activate(add(document, "media", other, MediaSettings()), "media", other)
+    return drop(document, "media", name)
+
+
+@given(documents(), STORE, NAMES)
+def test_the_active_generation_is_never_dropped_and_always_exists(
+    document: Generations, store: Store, name: str
+) -> None:
     try:
-        dropped = drop(document, name)
+        dropped = drop(document, store, name)
     except InvalidRequest:
-        assert name == document.database.active
+        assert name == document.of(store).active
     else:
-        assert dropped.database.active in dropped.database.all
-        assert drop(dropped, name) == dropped
+        assert dropped.of(store).active in dropped.of(store).all
+        assert drop(dropped, store, name) == dropped
 
 
-def test_a_generation_that_does_not_exist_cannot_be_active() -> None:
-    with pytest.raises(InvalidRequest, match="amber does not exist"):
-        activate(FIRST, "amber")
+@pytest.mark.parametrize("store", STORES)
+def test_a_generation_that_does_not_exist_cannot_be_active(store: Store) -> None:
+    with pytest.raises(InvalidRequest, match=f"amber of the {store} does not exist"):
+        activate(FIRST, store, "amber")
 
 
 def test_the_first_document_is_written_once(aws: None) -> None:
     ssm = boto3.client("ssm")
     # Given a new environment, when it is provisioned twice
     assert create_generations(ssm, "staging") is True
-    put_parameter("generations", {"database": {"active": "green", "all": {"green": {}}}})
+    switched = {"active": "green", "all": {"green": {}}}
+    put_parameter("generations", {"database": switched, "media": switched})
     assert create_generations(ssm, "staging") is False
     # Then what a run has written since stands
     assert get_parameter("generations")["database"]["active"] == "green"
@@ -95,8 +149,25 @@ def test_the_document_is_that_of_the_contract(aws: None) -> None:
             "active": "blue",
             "all": {"blue": {"engine_version": None, "instance_class": None, "allocated_storage": None}},
         },
-        "media": {"active": None, "all": {}},
+        "media": {"active": "blue", "all": {"blue": {"unfinished": False}}},
     }
+
+
+@pytest.mark.parametrize("media", [{}, {"media": {"active": None, "all": {}}}, {"media": None}])
+def test_a_document_from_before_the_media_had_generations_is_completed_and_written_back(
+    aws: None, media: dict[str, Any]
+) -> None:
+    # Given an environment that was made before this
+    ssm = boto3.client("ssm")
+    put_parameter("generations", {"database": {"active": "teal", "all": {"teal": {}}}, **media})
+    # When it is read, then the app's bucket is the first one
+    found = read_generations(ssm, "staging")
+    assert found is not None and found.media == FIRST.media
+    # And provision tells Terraform so, once
+    assert create_generations(ssm, "staging") is True
+    assert get_parameter("generations")["media"] == {"active": "blue", "all": {"blue": {"unfinished": False}}}
+    assert get_parameter("generations")["database"]["active"] == "teal"
+    assert create_generations(ssm, "staging") is False
 
 
 def test_a_parameter_that_holds_something_else_is_named(aws: None) -> None:
@@ -104,10 +175,3 @@ def test_a_parameter_that_holds_something_else_is_named(aws: None) -> None:
     with pytest.raises(InvalidRequest) as refused:
         read_generations(boto3.client("ssm"), "staging")
     assert "/know-me/staging/generations" in str(refused.value)
-
-
-def test_media_generations_pass_through_untouched() -> None:
-    document = Generations.model_validate(
-        {**json.loads(FIRST.model_dump_json()), "media": {"active": "one", "all": {"one": {"bucket": "b"}}}}
-    )
-    assert add(document, "green", DatabaseSettings()).media == document.media

@@ -1,16 +1,18 @@
 """Preflight: what AWS knows, and what each answer means for a migration."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
+from know_me.checks import Surroundings
 from know_me.errors import PreflightFailed
 from know_me.findings import Finding, judge, refuse_failed
 from know_me.generations import Generations
 from know_me.manifest import Manifest
-from know_me.preflight import CHECKS, Surroundings, _guarded, run_checks
-from know_me.requests import plan_migration
+from know_me.media_checks import MEDIA_CHECKS
+from know_me.preflight import CHECKS, DATABASE_CHECKS, _guarded, run_checks
+from know_me.requests import Migration, plan_migration
 from know_me.settings import Settings
 
 from tests.unit.lambdas.conftest import BUCKET, NOW, Stubbed, execution, manifest_document
@@ -32,6 +34,23 @@ INSTANCE: dict[str, Any] = {
 }
 SERVICE = {"status": "ACTIVE", "desiredCount": 2, "runningCount": 2, "deployments": [{"status": "PRIMARY"}]}
 
+EVERY_CHECK = {**DATABASE_CHECKS, **CHECKS, **MEDIA_CHECKS}
+OLD_BUCKET = "know-me-staging-media-blue-123456789012"
+NEW_BUCKET = "know-me-staging-media-green-123456789012"
+
+
+def planned(request: dict[str, Any]) -> Migration:
+    return plan_migration(
+        request,
+        run_id="run-1",
+        environment="staging",
+        manifest=MANIFEST,
+        generations=GENERATIONS,
+        bucket=BUCKET,
+        single_copy_limit_bytes=5 * 1024**3,
+    )
+
+
 Judge = Callable[..., list[Finding]]
 
 
@@ -40,14 +59,7 @@ def check(stubbed: Stubbed, settings: Settings) -> Judge:
     """Run one check of the table on an instance that differs from a good one."""
 
     def run(name: str, request: dict[str, Any] | None = None, **instance: Any) -> list[Finding]:
-        migration = plan_migration(
-            request or {},
-            run_id="run-1",
-            environment="staging",
-            manifest=MANIFEST,
-            generations=GENERATIONS,
-            bucket=BUCKET,
-        )
+        migration = planned(request or {})
         around = Surroundings(
             migration=migration,
             manifest=MANIFEST,
@@ -57,7 +69,7 @@ def check(stubbed: Stubbed, settings: Settings) -> Judge:
             execution_arn=execution("migrate", "run-1"),
             instance={**INSTANCE, **instance},
         )
-        return list(_guarded(name, CHECKS[name], around))
+        return list(_guarded(name, EVERY_CHECK[name], around))
 
     return run
 
@@ -229,15 +241,101 @@ def test_another_run_that_works_without_the_lock_is_found(
     assert (finding.result, finding.message) == ("failed", "Also running: provision by-hand")
 
 
-def test_an_instance_that_does_not_exist_is_one_finding(stubbed: Stubbed, settings: Settings) -> None:
-    stubbed.refuse(
-        "rds", "describe_db_instances", "DBInstanceNotFound", {"DBInstanceIdentifier": "know-me-staging-blue"}
-    )
-    migration = plan_migration(
-        {}, run_id="run-1", environment="staging", manifest=MANIFEST, generations=GENERATIONS, bucket=BUCKET
-    )
-    (finding,) = run_checks(migration, MANIFEST, settings, stubbed.client, NOW, execution("migrate", "run-1"))
-    assert (finding.check, finding.result) == ("instance", "failed")
+@pytest.mark.parametrize(
+    ("name", "bucket", "answer", "expected", "words"),
+    [
+        ("media bucket", OLD_BUCKET, None, "passed", "exists"),
+        ("media bucket", OLD_BUCKET, "404", "failed", "does not exist"),
+        ("media bucket", OLD_BUCKET, "403", "failed", "may not be looked at"),
+        ("new media bucket", NEW_BUCKET, "404", "passed", "The name is free"),
+        ("new media bucket", NEW_BUCKET, "403", "failed", "Somebody else has a bucket of this name"),
+        ("new media bucket", NEW_BUCKET, None, "warning", "has not published it"),
+    ],
+)
+def test_a_bucket_is_ours_or_somebody_elses_or_not_there(
+    check: Judge, stubbed: Stubbed, name: str, bucket: str, answer: str | None, expected: str, words: str
+) -> None:
+    asked = {"Bucket": bucket, "ExpectedBucketOwner": "123456789012"}
+    if answer is None:
+        stubbed.expect("s3", "head_bucket", asked, {})
+    else:
+        stubbed.refuse("s3", "head_bucket", answer, asked)
+    (finding,) = check(name)
+    assert (finding.result, finding.check, finding.subject) == (expected, name, bucket)
+    assert words in finding.message
+    assert (finding.remedy is None) == (expected == "passed")
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [({"Status": "Enabled"}, "passed"), ({"Status": "Suspended"}, "failed"), ({}, "failed")],
+)
+def test_the_bucket_must_keep_versions(
+    check: Judge, stubbed: Stubbed, answer: dict[str, Any], expected: str
+) -> None:
+    stubbed.expect("s3", "get_bucket_versioning", {"Bucket": OLD_BUCKET}, answer)
+    assert [finding.result for finding in check("media versions")] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("configured", "expected"), [({"EventBridgeConfiguration": {}}, "passed"), ({}, "failed")]
+)
+def test_a_copy_ahead_must_hear_of_changes(
+    check: Judge, stubbed: Stubbed, configured: dict[str, Any], expected: str
+) -> None:
+    stubbed.expect("s3", "get_bucket_notification_configuration", {"Bucket": OLD_BUCKET}, configured)
+    assert [finding.result for finding in check("media changes")] == [expected]
+
+
+def test_without_a_copy_ahead_nobody_has_to_hear_of_changes(check: Judge) -> None:
+    assert [finding.result for finding in check("media changes", {"copy_ahead": False})] == ["skipped"]
+
+
+@pytest.fixture
+def every_check_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks that say only that they ran."""
+
+    def ran(around: Surroundings) -> Iterator[Finding]:
+        yield Finding(check="", result="passed", subject="s", message="Ran")
+
+    for table in (DATABASE_CHECKS, CHECKS, MEDIA_CHECKS):
+        for name in table:
+            monkeypatch.setitem(table, name, ran)
+
+
+@pytest.mark.usefixtures("every_check_named")
+class TestWhatIsChecked:
+    def checked(self, stubbed: Stubbed, settings: Settings, *stores: str) -> set[str]:
+        if "database" in stores:
+            stubbed.expect(
+                "rds",
+                "describe_db_instances",
+                {"DBInstanceIdentifier": "know-me-staging-blue"},
+                {"DBInstances": [INSTANCE]},
+            )
+        arn = execution("migrate", "run-1")
+        migration = planned({"stores": list(stores)})
+        findings = run_checks(migration, MANIFEST, settings, stubbed.client, NOW, arn)
+        return {finding.check for finding in findings}
+
+    def test_both_stores_when_both_move(self, stubbed: Stubbed, settings: Settings) -> None:
+        assert self.checked(stubbed, settings, "database", "media") == set(EVERY_CHECK)
+
+    def test_nothing_of_the_database_when_it_stays(self, stubbed: Stubbed, settings: Settings) -> None:
+        assert self.checked(stubbed, settings, "media") == {*CHECKS, *MEDIA_CHECKS}
+
+    def test_nothing_of_the_media_when_they_stay(self, stubbed: Stubbed, settings: Settings) -> None:
+        assert self.checked(stubbed, settings, "database") == {*CHECKS, *DATABASE_CHECKS}
+
+    def test_an_instance_that_does_not_exist_is_one_finding_among_the_others(
+        self, stubbed: Stubbed, settings: Settings
+    ) -> None:
+        asked = {"DBInstanceIdentifier": "know-me-staging-blue"}
+        stubbed.refuse("rds", "describe_db_instances", "DBInstanceNotFound", asked)
+        arn = execution("migrate", "run-1")
+        findings = run_checks(planned({"stores": ["database"]}), MANIFEST, settings, stubbed.client, NOW, arn)
+        assert {finding.check for finding in findings} == {"instance", *CHECKS}
+        assert [finding.check for finding in findings if finding.result == "failed"] == ["instance"]
 
 
 def test_one_failed_finding_stops_the_run_naming_every_failure_and_remedy() -> None:

@@ -6,16 +6,19 @@ from typing import Any
 
 import pytest
 from know_me.failures import Failure
+from know_me.generations import Generations
 from know_me.reports import Facts, Report, compose, message, render
 from know_me.run_folder import RunFolder
 from know_me.timeline import Entry, entries, executions_of
 
 from tests.unit.lambdas.conftest import NOW
 
-GENERATIONS = {
-    "database": {"active": "green", "all": {"blue": {}, "green": {}}},
-    "media": {"active": None, "all": {}},
-}
+GENERATIONS = Generations.model_validate(
+    {
+        "database": {"active": "green", "all": {"blue": {}, "green": {}}},
+        "media": {"active": "green", "all": {"blue": {}, "green": {}}},
+    }
+)
 TIMELINE = [
     Entry(machine="migrate", state="Take the lock", entered_at=NOW, left_at=NOW + timedelta(seconds=2)),
     Entry(machine="migrate", state="Copy <all>", entered_at=NOW + timedelta(seconds=2)),
@@ -30,6 +33,7 @@ def facts(**change: Any) -> Facts:
 @pytest.fixture
 def full(folder: RunFolder) -> RunFolder:
     """The folder of a run that did everything."""
+    folder.write("request.json", {"candidate": "green", "media_candidate": "green", "media_source": "blue"})
     folder.write("quiesced.json", {"recorded_at": NOW.isoformat()})
     folder.write("generations-before.json", {"database": {"active": "blue", "all": {"blue": {}}}})
     folder.write(
@@ -69,12 +73,16 @@ def full(folder: RunFolder) -> RunFolder:
 
 
 def report_of(folder: RunFolder, timeline: list[Entry] | None = None, **change: Any) -> Report:
-    return compose(facts(**change), folder, TIMELINE if timeline is None else timeline, GENERATIONS, NOW)
+    return compose(
+        facts(**change), folder, TIMELINE if timeline is None else timeline, GENERATIONS, "123456789012", NOW
+    )
 
 
 def test_a_migration_reports_its_downtime_and_what_is_left_to_do(full: RunFolder) -> None:
     report = report_of(full, passed_at=(NOW + timedelta(seconds=95)).isoformat())
-    assert report.sentence == "staging runs on the new database green; nothing is missing there."
+    assert report.sentence == (
+        "staging runs on the new database green and the new bucket green; nothing is missing there."
+    )
     assert report.downtime_seconds == 95
     assert "The old database blue still exists" in report.to_do[0]
     assert [job["job"] for job in report.jobs] == ["dump"]
@@ -116,9 +124,13 @@ def test_a_run_that_failed_early_has_a_report_too(folder: RunFolder) -> None:
     [
         (
             {"touched": False},
-            "The migration ended before anything was touched; staging runs on green as before.",
+            "The migration ended before anything was touched; staging runs on the database green and the "
+            "bucket green as before.",
         ),
-        ({"touched": True}, "The migration failed; staging runs on the old database green again."),
+        (
+            {"touched": True},
+            "The migration failed; staging runs on the old database green and the old bucket green again.",
+        ),
     ],
 )
 def test_a_return_says_whether_anything_was_touched(
@@ -130,7 +142,7 @@ def test_a_return_says_whether_anything_was_touched(
 def test_a_return_after_the_cutover_warns_of_writes_that_are_only_on_the_candidate(folder: RunFolder) -> None:
     way_back = {"touched": True, "cutover_begun": True, "candidate": "green", "candidate_fate": "kept"}
     report = report_of(folder, runbook="return", outcome="returned", way_back=way_back)
-    assert "what it wrote there is not in the old one" in report.warnings[0]
+    assert "what it wrote there is not on the old one" in report.warnings[0]
     assert "green exists" in report.to_do[0]
 
 
@@ -178,7 +190,9 @@ def test_the_executions_of_a_run_are_those_of_the_contract() -> None:
     assert {name for _, name in executions_of("r", "migrate")} == {
         "r",
         "r-provision-candidate",
+        "r-move-media-ahead",
         "r-move-database",
+        "r-move-media",
         "r-provision-cutover",
         "r-return",
         "r-provision-return",

@@ -1,5 +1,7 @@
 """What may be asked of `migrate`, and what is refused."""
 
+from typing import Any
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as some
@@ -25,13 +27,19 @@ FIELDS = [
     "preflight_only",
     "grace_seconds",
     "job_timeout_seconds",
+    "stores",
+    "copy_ahead",
+    "versions",
+    "metadata_sample",
     "unknown",
 ]
-REQUEST_LIKE = some.dictionaries(some.sampled_from(FIELDS), JSON)
+STORE_LISTS = some.lists(some.sampled_from(["database", "media", "cellar"]), max_size=3)
+REQUEST_LIKE = some.dictionaries(some.sampled_from(FIELDS), JSON | STORE_LISTS)
 MANIFEST = Manifest.model_validate(manifest_document())
 GENERATIONS = Generations.model_validate(
     {"database": {"active": "blue", "all": {"blue": {"engine_version": "17"}}}}
 )
+LIMIT = 5 * 1024**3
 
 
 def plan(document: object, run_id: str = "run-1", generations: Generations = GENERATIONS) -> Migration:
@@ -42,6 +50,7 @@ def plan(document: object, run_id: str = "run-1", generations: Generations = GEN
         manifest=MANIFEST,
         generations=generations,
         bucket=BUCKET,
+        single_copy_limit_bytes=LIMIT,
     )
 
 
@@ -50,6 +59,12 @@ def test_an_empty_request_migrates_to_the_first_free_colour_with_the_settings_of
     assert (migration.source, migration.candidate) == ("blue", "green")
     assert migration.candidate_settings.engine_version == "17"
     assert (migration.grace_seconds, migration.job_timeout_seconds) == (60, 28800)
+    assert migration.stores == ["database", "media"]
+    assert (migration.media_source, migration.media_candidate) == ("blue", "green")
+    assert migration.source_bucket == MANIFEST.media.generations["blue"]
+    assert (migration.copy_ahead, migration.versions, migration.metadata_sample) == (True, "current", 1000)
+    assert migration.file_columns[0].table == "public.know_me_photo"
+    assert migration.single_copy_limit_bytes == LIMIT
     assert migration.run_folder == f"s3://{BUCKET}/runs/run-1"
 
 
@@ -64,6 +79,10 @@ def test_every_fault_of_a_request_is_in_one_message() -> None:
         "preflight_only": "yes",
         "grace_seconds": 3601,
         "job_timeout_seconds": 9,
+        "stores": ["database", "cellar"],
+        "copy_ahead": "no",
+        "versions": "some",
+        "metadata_sample": 1_000_001,
         "colour": "red",
     }
     # When it is read
@@ -71,7 +90,7 @@ def test_every_fault_of_a_request_is_in_one_message() -> None:
         plan(wrong)
     # Then each is named, and so is what would be valid
     for field in wrong:
-        assert f"{field}: " in str(refused.value)
+        assert f"{field}: " in str(refused.value) or f"{field}.1: " in str(refused.value)
     assert "unknown field" in str(refused.value)
     assert str(refused.value).count("Valid inputs are") == 1
 
@@ -93,6 +112,74 @@ def test_an_environment_that_terraform_has_not_caught_up_with_is_refused() -> No
         plan({}, generations=ahead)
 
 
+def both(database: dict[str, Any], media: dict[str, Any]) -> Generations:
+    return Generations.model_validate(
+        {"database": {"active": "blue", "all": database}, "media": {"active": "blue", "all": media}}
+    )
+
+
+@pytest.mark.parametrize(
+    ("stores", "database", "media"),
+    [(["database"], "green", None), (["media"], None, "green"), (["media", "database"], "green", "green")],
+)
+def test_only_what_moves_has_a_candidate(stores: list[str], database: str | None, media: str | None) -> None:
+    migration = plan({"stores": stores})
+    assert (migration.candidate, migration.media_candidate) == (database, media)
+    assert (migration.snapshot is None) == (database is None)
+    assert (migration.source_bucket is None) == (migration.media_source is None) == (media is None)
+    # the database that the app uses is told in any case: its rows say which files there must be
+    assert migration.source_database.generation == migration.source == "blue"
+
+
+@pytest.mark.parametrize(
+    ("database", "media"),
+    [({"blue": {}, "green": {}}, {"blue": {}}), ({"blue": {}}, {"blue": {}, "green": {}})],
+)
+def test_a_name_that_either_store_has_used_is_not_free(
+    database: dict[str, Any], media: dict[str, Any]
+) -> None:
+    migration = plan({}, generations=both(database, media))
+    assert (migration.candidate, migration.media_candidate) == ("amber", "amber")
+
+
+def test_a_bucket_that_a_failed_run_began_to_fill_is_taken_up_again() -> None:
+    # Given an environment with an unfinished bucket
+    generations = both({"blue": {}, "green": {}}, {"blue": {}, "green": {"unfinished": True}})
+    # When both stores are migrated
+    migration = plan({}, generations=generations)
+    # Then the database gets a new name, and the bucket keeps its own
+    assert (migration.candidate, migration.media_candidate) == ("amber", "green")
+    assert plan({"stores": ["media"]}, generations=generations).media_candidate == "green"
+
+
+@pytest.mark.parametrize(
+    ("document", "fault"),
+    [
+        ({"stores": ["media"], "engine_version": "17"}, "engine_version: it belongs to the database"),
+        ({"stores": ["database"], "copy_ahead": False}, "copy_ahead: it belongs to the media"),
+        ({"stores": ["database"], "versions": "all"}, "versions: it belongs to the media"),
+        ({"stores": []}, "stores: list should have at least 1 item"),
+        ({"stores": ["media", "media"]}, "stores: each store is named once"),
+        ({"metadata_sample": True}, 'metadata_sample: a number from 0 to 1000000, or "all"'),
+    ],
+)
+def test_what_means_nothing_is_refused(document: dict[str, Any], fault: str) -> None:
+    with pytest.raises(InvalidRequest) as refused:
+        plan(document)
+    assert str(refused.value).count(fault) == 1
+
+
+def test_a_bucket_that_terraform_has_not_caught_up_with_is_refused() -> None:
+    ahead = Generations.model_validate(
+        {
+            "database": {"active": "blue", "all": {"blue": {}}},
+            "media": {"active": "green", "all": {"blue": {}, "green": {}}},
+        }
+    )
+    with pytest.raises(InvalidRequest, match="blue as the active generation of the media"):
+        plan({}, generations=ahead)
+
+
 @settings(max_examples=300, deadline=None)
 @given(document=JSON | REQUEST_LIKE)
 def test_any_json_is_a_migration_or_is_refused_with_every_fault_named(document: object) -> None:
@@ -106,7 +193,9 @@ def test_any_json_is_a_migration_or_is_refused_with_every_fault_named(document: 
             except InvalidRequest:
                 assert f"{field}" in str(refused)
     else:
-        assert migration.candidate not in GENERATIONS.database.all
+        assert {migration.candidate, migration.media_candidate}.isdisjoint({"blue"})
+        assert (migration.candidate is None) == ("database" not in migration.stores)
+        assert (migration.media_candidate is None) == ("media" not in migration.stores)
         assert 10 <= migration.job_timeout_seconds <= 86400
         assert Migration.model_validate_json(migration.model_dump_json()) == migration
 

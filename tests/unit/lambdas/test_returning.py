@@ -5,7 +5,7 @@ from typing import Any
 import boto3
 import pytest
 from know_me.errors import InvalidRequest
-from know_me.generations import DatabaseSettings, Generations, activate, add
+from know_me.generations import DatabaseSettings, Generations, MediaSettings, activate, add
 from know_me.lock import LockTable, take
 from know_me.manifest import Manifest
 from know_me.returning import Claim, WayBack, claim, point_back, stop_what_is_under_way
@@ -18,8 +18,10 @@ MIGRATE = execution("migrate", "run-1")
 OWN = execution("return", "run-1-return")
 BY_EVENT = execution("return", "4f1c")
 BEFORE = Generations.model_validate({"database": {"active": "blue", "all": {"blue": {}}}})
-ADDED = add(BEFORE, "green", DatabaseSettings())
-SWITCHED = activate(ADDED, "green")
+ADDED = add(BEFORE, "database", "green", DatabaseSettings())
+SWITCHED = activate(ADDED, "database", "green")
+BOTH_ADDED = add(ADDED, "media", "green", MediaSettings(unfinished=True))
+BOTH_SWITCHED = activate(activate(BOTH_ADDED, "database", "green"), "media", "green")
 
 
 @pytest.fixture
@@ -90,7 +92,7 @@ class TestClaiming:
         answer = claimed(table, folder, stubbed, settings)
         # Then nothing is taken back
         assert not answer.claimed
-        assert "stays on the new database" in answer.message
+        assert "stays on the new stores" in answer.message
         assert table.read() is None
 
     def test_a_run_that_is_under_way_is_not_returned_behind_its_back(
@@ -137,16 +139,22 @@ class TestClaiming:
         assert answer.suffix == ("-2" if expected else "")
 
 
-def test_the_copy_is_stopped_and_terraform_is_waited_for(stubbed: Stubbed, settings: Settings) -> None:
+def test_the_copies_are_stopped_and_terraform_is_waited_for(stubbed: Stubbed, settings: Settings) -> None:
     # Given a run stopped while everything that it can start runs
-    move = execution("move-database", "run-1-move-database")
-    status(stubbed, move, "RUNNING")
-    stubbed.expect(
-        "stepfunctions",
-        "stop_execution",
-        {"executionArn": move, "error": "DatabaseJobInterrupted", "cause": "Why."},
-        {"stopDate": NOW},
-    )
+    for machine, name, state, error in (
+        ("move-database", "run-1-move-database", "RUNNING", "DatabaseJobInterrupted"),
+        ("move-media", "run-1-move-media-ahead", "SUCCEEDED", None),
+        ("move-media", "run-1-move-media", "RUNNING", "MediaJobInterrupted"),
+    ):
+        move = execution(machine, name)
+        status(stubbed, move, state)
+        if error:
+            stubbed.expect(
+                "stepfunctions",
+                "stop_execution",
+                {"executionArn": move, "error": error, "cause": "Why."},
+                {"stopDate": NOW},
+            )
 
     def builds(project: str, *found: tuple[str, str, str, str]) -> None:
         ids = [f"{project}:{number}" for number, _ in enumerate(found)]
@@ -187,6 +195,12 @@ def test_the_copy_is_stopped_and_terraform_is_waited_for(stubbed: Stubbed, setti
         ("SUCCEEDED", "run-1", "JOB", "inspect"),
     )
     stubbed.expect("codebuild", "stop_build", {"id": f"{settings.database_jobs_build}:0"}, {})
+    builds(
+        settings.media_jobs_build,
+        ("IN_PROGRESS", "run-10", "JOB", "survey"),
+        ("IN_PROGRESS", "run-1", "JOB", "catch-up"),
+    )
+    stubbed.expect("codebuild", "stop_build", {"id": f"{settings.media_jobs_build}:1"}, {})
     stubbed.expect(
         "stepfunctions",
         "list_executions",
@@ -212,7 +226,9 @@ def test_the_copy_is_stopped_and_terraform_is_waited_for(stubbed: Stubbed, setti
     # Then only the run's own copy was, and Terraform is named among what is waited for
     assert waiting == [
         "the execution run-1-move-database",
+        "the execution run-1-move-media",
         "the database job dump",
+        "the media job catch-up",
         "the execution run-1-provision-cutover",
         "Terraform's apply",
     ]
@@ -305,3 +321,112 @@ class TestPointingBack:
         # Then Terraform still has to follow, and nothing is written again
         assert second == first
         assert written == []
+
+
+class TestPointingBothStoresBack:
+    def back(
+        self,
+        folder: RunFolder,
+        stubbed: Stubbed,
+        settings: Settings,
+        manifest: dict[str, Any],
+        current: Generations,
+        *asked: tuple[str, str | None],
+    ) -> tuple[WayBack, Generations | None]:
+        """Point back; `asked` is what AWS says of each Terraform execution that is looked for, in order."""
+        folder.write("request.json", {"candidate": "green", "media_candidate": "green"})
+        folder.write("generations-before.json", BEFORE)
+        for step, state in asked:
+            status(stubbed, execution("provision", f"run-1-{step}"), state)
+        written: list[Generations] = []
+        way_back = point_back(
+            folder,
+            stubbed.client("stepfunctions"),
+            settings,
+            "run-1",
+            Manifest.model_validate(manifest),
+            current,
+            written.append,
+        )
+        return way_back, written[0] if written else None
+
+    def test_a_copy_that_failed_leaves_an_unfinished_bucket_for_the_next_run(
+        self, folder: RunFolder, stubbed: Stubbed, settings: Settings
+    ) -> None:
+        # Given a run whose media copy failed while the app was stopped
+        folder.write("quiesced.json", {})
+        folder.write("media/fence.json", {})
+        manifest = manifest_document("blue", "green", media=("blue", "green"))
+        way_back, written = self.back(
+            folder,
+            stubbed,
+            settings,
+            manifest,
+            BOTH_ADDED,
+            ("provision-cutover", None),
+            ("provision-candidate", "SUCCEEDED"),
+        )
+        # Then both candidates stay, the bucket as unfinished as it was, and the fence has to be lifted
+        assert written is None
+        assert (way_back.candidate_fate, way_back.media_candidate_fate) == ("kept", "kept")
+        assert (way_back.fenced, way_back.media_fenced, way_back.provision_needed) == (False, True, False)
+        assert way_back.old_bucket is not None and way_back.old_bucket.generation == "blue"
+
+    def test_what_terraform_never_made_is_dropped_from_both_stores(
+        self, folder: RunFolder, stubbed: Stubbed, settings: Settings
+    ) -> None:
+        way_back, written = self.back(
+            folder,
+            stubbed,
+            settings,
+            manifest_document(),
+            BOTH_ADDED,
+            ("provision-cutover", None),
+            ("provision-candidate", "FAILED"),
+        )
+        assert written == BEFORE
+        assert (way_back.media_candidate_fate, way_back.provision_needed) == ("dropped", True)
+
+    def test_both_stores_go_back_in_one_write_when_the_cutover_had_begun(
+        self, folder: RunFolder, stubbed: Stubbed, settings: Settings
+    ) -> None:
+        manifest = manifest_document("blue", "green", media=("blue", "green"))
+        way_back, written = self.back(
+            folder, stubbed, settings, manifest, BOTH_SWITCHED, ("provision-cutover", "FAILED")
+        )
+        assert written is not None
+        assert (written.database.active, written.media.active) == ("blue", "blue")
+        # what the app may have written there stays: no run takes such a bucket up again
+        assert not written.media.all["green"].unfinished
+        assert (way_back.cutover_begun, way_back.provision_needed) == (True, True)
+
+    def test_an_unfinished_bucket_of_an_earlier_run_is_never_dropped(
+        self, folder: RunFolder, stubbed: Stubbed, settings: Settings
+    ) -> None:
+        # Given a run that took up a bucket which an earlier one had begun to fill
+        before = add(BEFORE, "media", "green", MediaSettings(unfinished=True))
+        folder.write("generations-before.json", before)
+        folder.write("request.json", {"candidate": None, "media_candidate": "green"})
+        status(stubbed, execution("provision", "run-1-provision-cutover"), None)
+        status(stubbed, execution("provision", "run-1-provision-candidate"), "FAILED")
+        written: list[Generations] = []
+        states = stubbed.client("stepfunctions")
+        manifest = Manifest.model_validate(manifest_document(media=("blue", "green")))
+        # When it is returned
+        way_back = point_back(folder, states, settings, "run-1", manifest, before, written.append)
+        # Then the bucket stays what it was, and the database was not the run's to touch
+        assert written == []
+        assert (way_back.media_candidate_fate, way_back.candidate_fate) == ("kept", "never made")
+        assert way_back.candidate is None and way_back.old is not None
+
+    def test_a_run_that_moved_the_database_alone_has_no_old_bucket(
+        self, folder: RunFolder, stubbed: Stubbed, settings: Settings
+    ) -> None:
+        folder.write("generations-before.json", BEFORE)
+        folder.write("request.json", {"candidate": "green", "media_candidate": None})
+        status(stubbed, execution("provision", "run-1-provision-cutover"), None)
+        status(stubbed, execution("provision", "run-1-provision-candidate"), None)
+        states = stubbed.client("stepfunctions")
+        manifest = Manifest.model_validate(manifest_document())
+        way_back = point_back(folder, states, settings, "run-1", manifest, ADDED, lambda document: None)
+        assert (way_back.old_bucket, way_back.media_candidate) == (None, None)

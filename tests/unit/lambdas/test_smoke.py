@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from know_me.errors import SmokeTestFailed
 from know_me.manifest import Manifest
-from know_me.smoke import check_database, probe, wait_until_healthy
+from know_me.smoke import check_stores, probe, wait_until_healthy
 
 from tests.unit.lambdas.conftest import Stubbed, manifest_document
 
-MANIFEST = Manifest.model_validate(manifest_document("blue", "green"))
+MANIFEST = Manifest.model_validate(manifest_document("blue", "green", media=("blue", "green")))
 BLUE, GREEN = MANIFEST.database.generations["blue"], MANIFEST.database.generations["green"]
 
 
@@ -123,7 +123,38 @@ def test_the_task_definition_must_point_at_the_expected_database_only(
 ) -> None:
     expect_definition(stubbed, container)
     if fine:
-        check_database(stubbed.client("ecs"), MANIFEST.services, GREEN, [BLUE])
+        check_stores(stubbed.client("ecs"), MANIFEST, database="green", media=None)
     else:
         with pytest.raises(SmokeTestFailed, match=r"not at green"):
-            check_database(stubbed.client("ecs"), MANIFEST.services, GREEN, [BLUE])
+            check_stores(stubbed.client("ecs"), MANIFEST, database="green", media=None)
+
+
+def environment_of(database: str, media: str) -> dict[str, Any]:
+    stores = {
+        "DATABASE_HOST": MANIFEST.database.generations[database].endpoint,
+        "MEDIA_BUCKET": MANIFEST.media.generations[media].bucket,
+    }
+    return {"environment": [{"name": name, "value": value} for name, value in stores.items()]}
+
+
+@pytest.mark.parametrize(
+    ("used", "wanted", "wrong"),
+    [
+        (("green", "green"), ("green", "green"), None),
+        (("green", "blue"), ("green", "green"), "the media bucket blue, not at green"),
+        (("blue", "green"), ("green", "green"), "the database blue, not at green"),
+        (("blue", "green"), (None, "green"), None),
+        (("green", "blue"), ("green", None), None),
+        (("green", "blue"), ("green", "blue"), None),
+    ],
+)
+def test_both_stores_must_be_the_wanted_ones_and_one_that_stays_is_not_looked_at(
+    stubbed: Stubbed, used: tuple[str, str], wanted: tuple[str | None, str | None], wrong: str | None
+) -> None:
+    expect_definition(stubbed, environment_of(*used))
+    database, media = wanted
+    if wrong is None:
+        check_stores(stubbed.client("ecs"), MANIFEST, database=database, media=media)
+    else:
+        with pytest.raises(SmokeTestFailed, match=wrong):
+            check_stores(stubbed.client("ecs"), MANIFEST, database=database, media=media)

@@ -16,7 +16,10 @@ from tests.unit.lambdas.conftest import BUCKET, execution, get_parameter, manife
 LAMBDAS = Path(__file__).resolve().parents[3] / "lambdas"
 STEPS = sorted(path.stem for path in LAMBDAS.glob("*.py"))
 CONTEXT = SimpleNamespace(aws_request_id="request-1")
-FIRST = {"database": {"active": "blue", "all": {"blue": {}}}, "media": {"active": None, "all": {}}}
+FIRST = {
+    "database": {"active": "blue", "all": {"blue": {}}},
+    "media": {"active": "blue", "all": {"blue": {"unfinished": False}}},
+}
 
 
 def call(step: str, **event: Any) -> Any:
@@ -95,32 +98,89 @@ def test_the_candidate_is_added_once_and_what_was_before_is_kept(
 def test_a_migration_planned_from_what_is_no_longer_true_adds_nothing(environment: None) -> None:
     # Given a request that was checked before another run switched
     migration = call("validate_migration", run_id="run-1", request={})
-    switched = {"database": {"active": "teal", "all": {"blue": {}, "teal": {}}}}
+    switched = {**FIRST, "database": {"active": "teal", "all": {"blue": {}, "teal": {}}}}
     put_parameter("generations", switched)
     # When its candidate is added, then it is refused
-    with pytest.raises(Exception, match="blue is no longer active"):
+    with pytest.raises(Exception, match="blue or blue is no longer active"):
         call("add_generation", run_id="run-1", migration=migration)
     assert get_parameter("generations") == switched
 
 
-def test_both_databases_are_found_or_the_missing_one_is_named(environment: None) -> None:
+def test_an_unfinished_bucket_is_added_with_the_database(environment: None, folder: RunFolder) -> None:
     migration = call("validate_migration", run_id="run-1", request={})
-    with pytest.raises(Exception, match="does not have the generation green"):
-        call("find_candidate", run_id="run-1", migration=migration)
-    put_parameter("manifest", manifest_document("blue", "green"))
-    found = call("find_candidate", run_id="run-1", migration=migration)
-    assert {role: database["generation"] for role, database in found.items()} == {
-        "source": "blue",
+    assert call("add_generation", run_id="run-1", migration=migration) == {
         "candidate": "green",
+        "media_candidate": "green",
+    }
+    assert get_parameter("generations")["media"] == {
+        "active": "blue",
+        "all": {"blue": {"unfinished": False}, "green": {"unfinished": True}},
     }
 
 
-def test_activating_is_safe_to_repeat(environment: None) -> None:
-    put_parameter("generations", {"database": {"active": "blue", "all": {"blue": {}, "green": {}}}})
-    for _ in range(2):
-        assert call("activate_generation", run_id="run-1", generation="green") == {"active": "green"}
-    with pytest.raises(Exception, match="teal is no longer a generation"):
-        call("activate_generation", run_id="run-1", generation="teal")
+@pytest.mark.parametrize(("stores", "stays"), [(["media"], "database"), (["database"], "media")])
+def test_a_store_that_stays_gets_no_generation(environment: None, stores: list[str], stays: str) -> None:
+    migration = call("validate_migration", run_id="run-1", request={"stores": stores})
+    call("add_generation", run_id="run-1", migration=migration)
+    assert set(get_parameter("generations")[stays]["all"]) == {"blue"}
+    assert set(get_parameter("generations")[stores[0]]["all"]) == {"blue", "green"}
+
+
+def test_the_stores_are_found_or_the_missing_one_is_named(environment: None) -> None:
+    migration = call("validate_migration", run_id="run-1", request={})
+    put_parameter("manifest", manifest_document("blue", "green"))
+    with pytest.raises(Exception, match="does not have the generation green"):
+        call("find_candidate", run_id="run-1", migration=migration)
+    put_parameter("manifest", manifest_document("blue", "green", media=("blue", "green")))
+    found = call("find_candidate", run_id="run-1", migration=migration)
+    assert found.pop("copy_role_arn").endswith("role/know-me-staging-media-copy")
+    assert {role: store["generation"] for role, store in found.items()} == {
+        "source": "blue",
+        "candidate": "green",
+        "source_bucket": "blue",
+        "candidate_bucket": "green",
+    }
+
+
+def test_what_stays_is_null_where_a_state_machine_looks_for_it(environment: None) -> None:
+    migration = call("validate_migration", run_id="run-1", request={"stores": ["media"]})
+    assert migration["candidate"] is migration["snapshot"] is None
+    put_parameter("manifest", manifest_document(media=("blue", "green")))
+    found = call("find_candidate", run_id="run-1", migration=migration)
+    assert found["candidate"] is None
+    assert (found["source"]["generation"], found["candidate_bucket"]["generation"]) == ("blue", "green")
+
+
+def test_activating_both_stores_is_one_write_and_safe_to_repeat(
+    environment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given candidates of both stores
+    put_parameter(
+        "generations",
+        {
+            "database": {"active": "blue", "all": {"blue": {}, "green": {}}},
+            "media": {"active": "blue", "all": {"blue": {}, "green": {"unfinished": True}}},
+        },
+    )
+    version = boto3.client("ssm").get_parameter(Name="/know-me/staging/generations")["Parameter"]["Version"]
+    # When they become active
+    wanted = {"database": "green", "media": "green"}
+    assert call("activate_generation", run_id="run-1", **wanted) == wanted
+    # Then both did in one version of the parameter, and the bucket is finished
+    parameter = boto3.client("ssm").get_parameter(Name="/know-me/staging/generations")["Parameter"]
+    assert parameter["Version"] == version + 1
+    document = json.loads(parameter["Value"])
+    assert (document["database"]["active"], document["media"]["active"]) == ("green", "green")
+    assert document["media"]["all"]["green"] == {"unfinished": False}
+    assert call("activate_generation", run_id="run-1", **wanted) == wanted
+
+
+def test_a_store_that_stays_is_not_activated(environment: None) -> None:
+    put_parameter("generations", {**FIRST, "database": {"active": "blue", "all": {"blue": {}, "green": {}}}})
+    call("activate_generation", run_id="run-1", database="green", media=None)
+    assert get_parameter("generations")["media"] == FIRST["media"]
+    with pytest.raises(Exception, match="teal is no longer a generation of the media"):
+        call("activate_generation", run_id="run-1", database=None, media="teal")
 
 
 def test_findings_of_every_source_are_judged_together(environment: None, folder: RunFolder) -> None:

@@ -26,6 +26,12 @@ variables {
     blue  = "arn:aws:secretsmanager:us-east-1:123456789012:secret:blue-AbCdEf"
     green = "arn:aws:secretsmanager:us-east-1:123456789012:secret:green-AbCdEf"
   }
+  media_bucket = "know-me-staging-media-green-123456789012"
+  media_bucket_arns = {
+    blue  = "arn:aws:s3:::know-me-staging-media-blue-123456789012"
+    green = "arn:aws:s3:::know-me-staging-media-green-123456789012"
+  }
+  media_kms_key_arn     = null
   django_key_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:django-AbCdEf"
   listener_port         = 80
   certificate_arn       = null
@@ -46,6 +52,7 @@ run "the_active_generation_drives_the_api" {
       DATABASE_SSLMODE                = "verify-full"
       DATABASE_CERTIFICATE_BUNDLE_URL = "https://example.com/bundle.pem"
       DJANGO_LOG_LEVEL                = "INFO"
+      MEDIA_BUCKET                    = "know-me-staging-media-green-123456789012"
     }
     error_message = "The container's environment must point at the active generation, with its certificate verified."
   }
@@ -69,6 +76,26 @@ run "tasks_may_read_the_secrets_of_the_environment_and_nothing_else" {
   assert {
     condition     = !contains([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : jsonencode(statement.Resource)], jsonencode("*"))
     error_message = "Without an ECR repository no statement may reach beyond named resources."
+  }
+}
+
+run "tasks_may_use_the_files_of_every_generation_and_nothing_else" {
+  assert {
+    condition = { for generation, policy in aws_iam_role_policy.media : generation => flatten(jsondecode(policy.policy).Statement[*].Resource) } == {
+      for generation, arn in var.media_bucket_arns : generation => ["${arn}/media/*", "${arn}/static/*", arn]
+    }
+    error_message = "A rolled-back deployment must be able to use the old generation's files, and no other bucket."
+  }
+}
+
+run "tasks_use_the_key_of_the_media_through_s3_only" {
+  variables {
+    media_kms_key_arn = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.media["blue"].policy).Statement : statement.Condition if statement.Sid == "UseKeyThroughS3"] == [{ StringEquals = { "kms:ViaService" = "s3.us-east-1.amazonaws.com" } }]
+    error_message = "The key also encrypts secrets."
   }
 }
 

@@ -12,8 +12,19 @@ variables {
     schedules        = []
     pipelines        = []
     database         = { active = "blue", generations = {} }
-    media            = { active = null, generations = {} }
-    builds           = { database_jobs = "know-me-staging-database-jobs" }
+    media = {
+      active = "blue"
+      generations = { blue = {
+        generation        = "blue"
+        bucket            = "know-me-staging-media-blue-123456789012"
+        changes_rule      = "know-me-staging-media-blue-changes"
+        changes_queue_url = "https://sqs.us-east-1.amazonaws.com/123456789012/know-me-staging-media-blue-changes"
+      } }
+      copy_role_arn        = "arn:copy"
+      migration_principals = ["arn:copy", "arn:jobs"]
+      file_columns         = [{ table = "public.know_me_photo", column = "file", prefix = "media/" }]
+    }
+    builds           = { database_jobs = "know-me-staging-database-jobs", media_jobs = "know-me-staging-media-jobs" }
     health_check_url = "http://example.com/status/"
     alarm_arns       = []
     topic_arns       = ["arn:topic"]

@@ -51,11 +51,33 @@ class RunFolder:
             ContentType="application/json",
         )
 
-    def upload(self, path: Path, name: str, on_bytes: Callable[[int], None]) -> None:
+    def upload(
+        self,
+        path: Path,
+        name: str,
+        on_bytes: Callable[[int], None] | None = None,
+        *,
+        content_type: str = "application/octet-stream",
+    ) -> None:
         """Upload a file; `on_bytes` is told how many bytes went, from several threads."""
-        self._s3.upload_file(str(path), self.bucket, self._key(name), Callback=on_bytes)
+        extra = {"ContentType": content_type}
+        self._s3.upload_file(str(path), self.bucket, self._key(name), Callback=on_bytes, ExtraArgs=extra)
 
-    def download(self, name: str, path: Path, on_bytes: Callable[[int], None]) -> None:
-        """Download a file; `on_bytes` is told how many bytes came, from several threads."""
+    def download(self, name: str, path: Path, on_bytes: Callable[[int], None] | None = None) -> bool:
+        """Download a file, False when the folder has none of that name.
+
+        `on_bytes` is told how many bytes came, from several threads.
+        """
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._s3.download_file(self.bucket, self._key(name), str(path), Callback=on_bytes)
+        try:
+            self._s3.download_file(self.bucket, self._key(name), str(path), Callback=on_bytes)
+        except ClientError as error:
+            if error.response["Error"]["Code"] in ("NoSuchKey", "404"):
+                return False
+            raise
+        return True
+
+    def describe(self, name: str) -> dict[str, str]:
+        """Return `{"key", "etag"}` of a file, as S3 Batch Operations names a manifest."""
+        found = self._s3.head_object(Bucket=self.bucket, Key=self._key(name))
+        return {"key": self._key(name), "etag": found["ETag"].strip('"')}

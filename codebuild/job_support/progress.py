@@ -8,9 +8,9 @@ from typing import Literal
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from database_jobs.run_folder import RunFolder
+from job_support.run_folder import RunFolder
 
-Unit = Literal["bytes", "rows", "tables"]
+Unit = Literal["bytes", "rows", "tables", "objects"]
 SECONDS_BETWEEN_DOCUMENTS = 2.0
 
 

@@ -24,9 +24,9 @@ class JobError(Exception):
 class JobInterruptedError(JobError):
     """The build was stopped or ran out of time: it received a signal."""
 
-    def __init__(self, signal_name: str) -> None:
+    def __init__(self, name: str, signal_name: str) -> None:
         super().__init__(
-            "DatabaseJobInterrupted",
+            name,
             f"The job was stopped from outside ({signal_name}): somebody stopped the build, or it timed out.",
             "Start the run again; allow more time with job_timeout_seconds when it timed out.",
         )

@@ -1,4 +1,4 @@
-"""After Terraform failed on the way back: whether the app is defined with the old database all the same."""
+"""After Terraform failed on the way back: whether the app is defined with the old stores all the same."""
 
 from aws_lambda_powertools import Logger
 from know_me.aws import client
@@ -8,15 +8,17 @@ from know_me.manifest import read_manifest
 from know_me.names import Slug
 from know_me.observability import step
 from know_me.settings import Settings
-from know_me.smoke import check_database
+from know_me.smoke import check_stores
+from know_me.wording import listed, stores_in_words
 from pydantic import BaseModel
 
 
 class Event(BaseModel):
-    """The generation that the app must use, and how Terraform failed."""
+    """The generation of each store that the app must use, and how Terraform failed."""
 
     run_id: str
-    generation: Slug
+    database: Slug | None = None
+    media: Slug | None = None
     failure: Failure
 
 
@@ -27,20 +29,18 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> dict[st
     Raises
     ------
     ReturnFailed
-        The app would start on another database.
+        The app would start with another database or bucket.
     """
     manifest = read_manifest(client("ssm"), settings.environment)
-    generations = manifest.database.generations
-    others = [database for name, database in generations.items() if name != event.generation]
+    old = listed(stores_in_words(database=event.database, media=event.media, adjective="old "))
     try:
-        check_database(client("ecs"), manifest.services, generations[event.generation], others)
+        check_stores(client("ecs"), manifest, database=event.database, media=event.media)
     except SmokeTestFailed as error:
         raise ReturnFailed(
-            f"Terraform could not point the app back at {event.generation}: "
-            f"{event.failure.cause} {error.cause}",
+            f"Terraform could not point the app back at {old}: {event.failure.cause} {error.cause}",
             "Solve what stopped Terraform, then start return again.",
         ) from error
     return {
         "warning": f"Terraform failed on the way back ({event.failure.cause}) The app is defined with "
-        f"{event.generation} all the same and was started; start provision when the reason is gone."
+        f"{old} all the same and was started; start provision when the reason is gone."
     }
