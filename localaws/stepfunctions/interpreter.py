@@ -406,17 +406,18 @@ class TaskRun:
         # In the background: a job that takes long to stop must not delay the stopping of its siblings.
         handle = self.scope.on_stop(lambda: self._stop_in_background(job))
         try:
-            pause = 0.02
+            began = time.monotonic()
             while True:
                 self.scope.check()
                 result = job.poll()
                 if result is not None:
                     return result
-                left = pause if self.deadline is None else min(pause, self.deadline - time.monotonic())
+                now = time.monotonic()
+                pause = integrations.pause_after(now - began)
+                left = pause if self.deadline is None else min(pause, self.deadline - now)
                 if left <= 0:
                     raise TimeoutError
                 self.scope.wait(left)
-                pause = min(pause * 1.5, integrations.POLL_SECONDS)
         finally:
             self.scope.forget(handle)
 
