@@ -47,12 +47,6 @@ TOOLS = (
         (20, 0),
         "install Node.js 20 or newer: https://nodejs.org/en/download",
     ),
-    Tool(
-        "setpriv",
-        ("setpriv", "--version"),
-        (2, 33),
-        "it belongs to util-linux: install that, for example `apt-get install util-linux`",
-    ),
     Tool("npm", ("npm", "--version"), (9, 0), "it comes with Node.js: https://nodejs.org/en/download"),
     Tool(
         "Terraform",

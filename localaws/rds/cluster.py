@@ -6,6 +6,7 @@ Only this is not real: `fsync` is off, because a machine that loses power loses 
 """
 
 import os
+import pwd
 import re
 import secrets
 import shutil
@@ -17,11 +18,12 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psycopg
 from psycopg import sql
 
-from localaws.processes import Process, as_account
+from localaws.processes import Process
 from localaws.runtime import Runtime
 
 ADMINISTRATOR = "rdsadmin"
@@ -239,12 +241,13 @@ class Cluster:
     def run(self, program: str, *arguments: str | Path, environment: Mapping[str, str] | None = None) -> str:
         """Run one of PostgreSQL's programs as the server's account; return what it printed."""
         result = subprocess.run(
-            as_account(self.runtime.postgresql.user, [self.binaries / program, *arguments]),
+            [self.binaries / program, *arguments],
             capture_output=True,
             text=True,
             cwd="/",
             env={"PATH": f"{self.binaries}:/usr/bin:/bin", "LC_ALL": "C", **(environment or {})},
             check=False,
+            **account_arguments(self.runtime.postgresql.user),
         )
         printed: str = result.stdout
         if result.returncode:
@@ -265,6 +268,13 @@ class Cluster:
         text = self.log.read_text(errors="replace") if self.log.exists() else ""
         wrong = [line for line in text.splitlines() if re.search(r"(FATAL|ERROR|PANIC|LOG):", line)]
         return "; ".join(wrong[-3:]) or "no output"
+
+
+def account_arguments(user: str | None) -> dict[str, Any]:
+    """Return the arguments of `subprocess.run` that make a program run as an account."""
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
 
 
 def copy_files(source: Path, destination: Path) -> None:
