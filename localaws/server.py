@@ -26,7 +26,6 @@ MODULES = (
     "localaws.s3",
     "localaws.s3control",
     "localaws.ec2",
-    "localaws.sqs",
     "localaws.awslambda",
     "localaws.codebuild",
     "localaws.rds",

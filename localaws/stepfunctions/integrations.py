@@ -5,8 +5,8 @@ role for every
 call, `.sync` jobs that are stopped when their state is stopped, task tokens with heartbeats. A resource
 that is not in the tables
 is refused by name when the state machine is created.
-Not exact: `.sync` looks once a second or more often with the role's credentials instead of waiting
-for an event; `SdkHttpMetadata` has the status only.
+Not exact: `.sync` looks every 100 ms with the role's credentials instead of waiting for an event;
+`SdkHttpMetadata` has the status only.
 """
 
 import json
@@ -27,17 +27,7 @@ from localaws.stepfunctions import naming
 from localaws.stepfunctions.errors import TASK_FAILED, StateError
 
 REQUEST_RESPONSE, SYNC, SYNC_2, TASK_TOKEN = "", ".sync", ".sync:2", ".waitForTaskToken"
-POLL_SECONDS = 1.0
-"""Longest pause between two looks at a job of a `.sync` task."""
-
-
-def pause_after(elapsed: float) -> float:
-    """Return how long to wait before the next look at a job that runs for `elapsed` seconds.
-
-    A tenth of that: short jobs are seen to end at once, long ones do not cost a look every moment.
-    """
-    return min(max(elapsed / 10, 0.02), POLL_SECONDS)
-
+POLL_SECONDS = 0.1
 
 Clients = Callable[[str], Any]
 """Service name of botocore → client with the credentials of the state machine's role."""

@@ -15,7 +15,6 @@ from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
-from moto.sqs.models import SQSBackend
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
 
@@ -34,7 +33,6 @@ PARAMETERS = [
     (S3Response._bucket_response, ["self", "request", "full_url"]),
     (S3Response._key_response, ["self", "request", "full_url"]),
     (S3Response.get_bucket_notification, ["self"]),
-    (SQSBackend.is_message_valid_based_on_retention_period, ["self", "queue_name", "message"]),
     (TokenResponse.assume_role, ["self"]),
     (STSBackend.get_caller_identity, ["self", "access_key_id", "region"]),
     (
