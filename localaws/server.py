@@ -124,7 +124,7 @@ class Door:
             principal = self._gate.principal(operation, session_token(environ))
             environ |= {ENVIRON_KEY: principal, OPERATION_KEY: operation}
             authorise(RequestContext(principal, operation, environ))
-            self.faults.check(operation)
+            self.faults.check(operation, principal)
             body = self._moto_answer(environ, answered)
             status, headers = answered[0]
             if _unrouted(status, body, operation.action):

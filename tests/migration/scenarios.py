@@ -228,7 +228,14 @@ def stop_the_candidate(stage: Stage, run_id: str) -> None:
 def let_the_cutover_fail(stage: Stage, run_id: str) -> None:
     """Let ECS refuse the new task definition when Terraform switches the app."""
     stage.wait_for_state(run_id, CUTOVER)
-    stage.server.fail_next("ecs", "RegisterTaskDefinition", "ClientException", "Refused by the test.")
+    stage.server.fail_next(
+        "ecs",
+        "RegisterTaskDefinition",
+        "ClientException",
+        "Refused by the test.",
+        # Other environments cut over at the same time.
+        principal=f"/know-me/{stage.environment.name}/",
+    )
 
 
 def stop_the_execution_by_hand(stage: Stage, run_id: str) -> None:
