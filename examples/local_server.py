@@ -81,9 +81,17 @@ class LocalServer:
             del os.environ[name]
         os.environ.update(self.variables())
 
-    def fail_next(self, service: str, action: str, error: str, message: str, times: int = 1) -> None:
-        """Make the next calls of one action fail."""
-        body = {"service": service, "action": action, "times": times, "error": error, "message": message}
+    def fail_next(
+        self, service: str, action: str, error: str, message: str, *, principal: str | None = None
+    ) -> None:
+        """Make the next call of one action fail, of a caller whose ARN has `principal` in it."""
+        body = {
+            "service": service,
+            "action": action,
+            "error": error,
+            "message": message,
+            "principal": principal,
+        }
         self._faults("POST", body)
 
     def clear_faults(self) -> None:

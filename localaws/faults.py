@@ -9,6 +9,7 @@ from threading import Lock
 from pydantic import BaseModel, ConfigDict, Field
 
 from localaws.operations import Operation, Refusal
+from localaws.principals import Principal
 
 
 class Fault(BaseModel):
@@ -22,6 +23,8 @@ class Fault(BaseModel):
         How many calls fail.
     resource:
         Part of the `bucket/key` (or `bucket`) of the S3 calls that are meant; every call when None.
+    principal:
+        Part of the ARN of the role or user whose calls are meant; everybody's when None.
     skip:
         How many of them succeed before.
     error, message:
@@ -36,14 +39,17 @@ class Fault(BaseModel):
     action: str
     times: int = Field(default=1, ge=1)
     resource: str | None = None
+    principal: str | None = None
     skip: int = Field(default=0, ge=0)
     error: str = "InternalFailure"
     message: str = "This error was asked for."
     status: int = Field(default=400, ge=400, le=599)
 
-    def concerns(self, operation: Operation) -> bool:
+    def concerns(self, operation: Operation, caller: Principal) -> bool:
         """Return whether a call is one of those that are meant."""
         if (self.service, self.action) != (operation.service, operation.action):
+            return False
+        if self.principal is not None and self.principal not in (caller.role_arn or caller.arn):
             return False
         return self.resource is None or self.resource in (operation.resource or "")
 
@@ -71,11 +77,11 @@ class Faults:
         with self._lock:
             return [fault.model_copy() for fault in self._faults]
 
-    def check(self, operation: Operation) -> None:
+    def check(self, operation: Operation, caller: Principal) -> None:
         """Raise `Refusal` when a fault matches, and count it."""
         with self._lock:
             for fault in self._faults:
-                if fault.concerns(operation):
+                if fault.concerns(operation, caller):
                     if fault.skip:
                         fault.skip -= 1
                         continue

@@ -13,7 +13,15 @@ from typing import Any
 
 from orchestrator.names import Names
 from orchestrator.permissions import X_RAY, Permission
-from orchestrator.steps import COPY_JOBS, GENERATIONS, MADE_LATER, NO_RESOURCE, RUN_IDS, STEPS
+from orchestrator.steps import (
+    COPY_JOBS,
+    GENERATIONS,
+    MADE_LATER,
+    NO_RESOURCE,
+    RUN_IDS,
+    STEPS,
+    use_media_key,
+)
 
 _SUBSTITUTION = re.compile(r"\$\{([A-Za-z]+)\}")
 
@@ -261,7 +269,7 @@ def _changes_rules(action: str) -> Callable[[Names, str], tuple[Permission, ...]
 
 def _copy_parts(names: Names, _target: str) -> tuple[Permission, ...]:
     objects = names.bucket(names.media_buckets, "*")
-    return (Permission(("s3:GetObject", "s3:PutObject"), (objects,), GENERATIONS),)
+    return (Permission(("s3:GetObject", "s3:PutObject"), (objects,), GENERATIONS), *use_media_key(names))
 
 
 INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {

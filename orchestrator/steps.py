@@ -15,6 +15,7 @@ GENERATIONS = (
     "own names and the account"
 )
 COPY_JOBS = "S3 chooses the ids of Batch Operations jobs; they have no names of ours"
+IDS_OF_AWS = "AWS chooses the ids: the condition on the environment's tags takes the place of a name"
 MADE_LATER = "Terraform makes these later: the wildcard ends what starts with the environment's own name"
 
 
@@ -209,6 +210,27 @@ def _media(*, buckets: tuple[str, ...] = (), objects: tuple[str, ...] = ()) -> G
     return grant
 
 
+def use_media_key(names: Names) -> tuple[Permission, ...]:
+    """Copy objects that are encrypted with the environment's key (`media_encryption = "aws:kms"`).
+
+    A copy in parts decrypts the parts of its target as well:
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/mpuoverview.html#mpuAndPermissions
+    """
+    return (
+        Permission(
+            ("kms:Decrypt", "kms:GenerateDataKey"),
+            (names.arn("kms", "key/*"),),
+            IDS_OF_AWS,
+            {
+                "StringEquals": {
+                    "kms:ViaService": f"s3.{names.region}.amazonaws.com",
+                    "aws:ResourceTag/Environment": names.environment,
+                }
+            },
+        ),
+    )
+
+
 # ------------------------------------------------------------------ what runs
 
 
@@ -361,6 +383,7 @@ STEPS = (
         "begin_large_copy",
         (
             use_run_folder,
+            use_media_key,
             _media(
                 buckets=("ListBucket", "ListBucketMultipartUploads"),
                 objects=(
@@ -375,6 +398,7 @@ STEPS = (
         "complete_large_copy",
         (
             use_run_folder,
+            use_media_key,
             _media(
                 buckets=("ListBucket",),
                 objects=(

@@ -13,10 +13,9 @@ for. It cannot touch the orchestrator's own roles, its own among them, which hav
 
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
-from orchestrator.steps import NO_RESOURCE
+from orchestrator.steps import IDS_OF_AWS, NO_RESOURCE
 
 NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
-IDS_OF_AWS = "AWS chooses the ids: the condition on the environment's tags takes the place of a name"
 DESCRIBE_ALL = "Describing cannot be limited to resources (AWS service authorization reference)"
 
 

@@ -40,6 +40,17 @@ def finding(subject: str, result: Result, message: str, remedy: str | None = Non
     return Finding(check="", result=result, subject=subject, message=message, remedy=remedy)
 
 
+def project_exists(around: Surroundings, name: str, jobs: str) -> Finding:
+    """Find whether there is the build project of some jobs."""
+    return either(
+        name,
+        not around.client("codebuild").batch_get_projects(names=[name])["projects"],
+        f"The build project of the {jobs} exists",
+        f"The build project of the {jobs} does not exist",
+        "Start provision, which makes it",
+    )
+
+
 def either(subject: str, bad: Any, good_message: str, message: str, remedy: str) -> Finding:
     """Pass unless something is bad."""
     return finding(subject, "failed", message, remedy) if bad else finding(subject, "passed", good_message)

@@ -151,11 +151,6 @@ class Manifest(Part):
         """The database that the app uses."""
         return self.database.generations[self.database.active]
 
-    @property
-    def active_bucket(self) -> MediaGeneration:
-        """The media bucket that the app uses."""
-        return self.media.generations[self.media.active]
-
 
 def read_manifest(ssm: Any, environment: str) -> Manifest:
     """Read the manifest of an environment.

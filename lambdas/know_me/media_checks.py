@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from botocore.exceptions import ClientError
 
 from know_me.aws import error_code
-from know_me.checks import Check, Surroundings, either, finding
+from know_me.checks import Check, Surroundings, either, finding, project_exists
 from know_me.findings import Finding
 from know_me.manifest import MediaGeneration
 from know_me.names import media_bucket
@@ -101,15 +101,7 @@ def _answer(around: Surroundings, bucket: str) -> str:
 
 def media_jobs_exist(around: Surroundings) -> Iterator[Finding]:
     """The build that compares and copies what changed."""
-    name = around.manifest.builds.media_jobs
-    found = around.client("codebuild").batch_get_projects(names=[name])["projects"]
-    yield either(
-        name,
-        not found,
-        "The build project of the media jobs exists",
-        "The build project of the media jobs does not exist",
-        "Start provision, which makes it",
-    )
+    yield project_exists(around, around.manifest.builds.media_jobs, "media jobs")
 
 
 MEDIA_CHECKS: dict[str, Check] = {

@@ -10,7 +10,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from know_me.aws import error_code
-from know_me.checks import Check, Surroundings, either, finding
+from know_me.checks import Check, Surroundings, either, finding, project_exists
 from know_me.executions import running_executions
 from know_me.findings import Finding
 from know_me.manifest import Manifest
@@ -365,15 +365,7 @@ def _started(states: Any, arn: str) -> datetime:
 
 def database_jobs_exist(around: Surroundings) -> Iterator[Finding]:
     """The build inside the VPC does the copying."""
-    name = around.manifest.builds.database_jobs
-    found = around.client("codebuild").batch_get_projects(names=[name])["projects"]
-    yield either(
-        name,
-        not found,
-        "The build project of the database jobs exists",
-        "The build project of the database jobs does not exist",
-        "Start provision, which makes it",
-    )
+    yield project_exists(around, around.manifest.builds.database_jobs, "database jobs")
 
 
 DATABASE_CHECKS: dict[str, Check] = {

@@ -24,11 +24,17 @@ OWNED = {"ID": OWNER, "DisplayName": "webfile"}
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 
+class InOrder(list[tuple[str, Any]]):
+    """Elements of several names in one order, as versions and delete markers are listed: newest first."""
+
+
 def _element(name: str, value: Any) -> str:
     """Return XML: an element, one for each item of a list, nothing for None."""
     match value:
         case None:
             return ""
+        case InOrder():
+            return "".join([_element(inner, item) for inner, item in value])
         case list():
             return "".join([_element(name, item) for item in value])
         case dict():
@@ -162,20 +168,20 @@ def list_object_versions(self: S3Response) -> Any:
         after_version=version or None,
         limit=_limit(self),
     )
-    found: dict[bool, list[dict[str, Any]]] = {True: [], False: []}
+    found = InOrder()
     for one in page.versions:
         latest = store.getlist(one.name, [None])[-1] is one
         entry = {"VersionId": one.version_id, "IsLatest": latest}
         if isinstance(one, FakeKey):
-            found[True].append(entry | _entry(one, written, owner=True))
+            found.append(("Version", entry | _entry(one, written, owner=True)))
         else:
             modified = one.last_modified_ISO8601
-            found[False].append(entry | {"Key": written(one.name), "LastModified": modified, "Owner": OWNED})
+            described = {"Key": written(one.name), "LastModified": modified, "Owner": OWNED}
+            found.append(("DeleteMarker", entry | described))
     result = {
         "KeyMarker": written(marker),
         "VersionIdMarker": version,
-        "Version": found[True],
-        "DeleteMarker": found[False],
+        "Versions": found,
     }
     if page.truncated and page.last is not None:
         result["NextKeyMarker"] = written(page.last)

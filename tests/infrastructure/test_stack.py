@@ -238,6 +238,25 @@ def test_nobody_reads_or_writes_a_bucket_that_is_not_of_the_environment(assembly
             ), role
 
 
+def test_who_writes_media_objects_may_use_the_environments_key_through_s3(assembly: Assembly) -> None:
+    # Given the roles that put objects into media buckets, and those that may use a key
+    writing, using = set(), set()
+    for role, statement in statements(assembly):
+        if role.startswith("Terraform"):
+            continue
+        if "s3:PutObject" in as_list(statement["Action"]) and any(
+            "-media-" in text(each) for each in as_list(statement["Resource"])
+        ):
+            writing.add(role)
+        if "kms:GenerateDataKey" in as_list(statement["Action"]):
+            using.add(role)
+            conditions = statement["Condition"]["StringEquals"]
+            assert text(conditions["kms:ViaService"]) == "s3.<AWS::Region>.amazonaws.com"
+            assert conditions["aws:ResourceTag/Environment"] == "staging"
+    # Then they are the same
+    assert writing and writing == using
+
+
 def test_only_the_steps_that_fence_change_a_buckets_policy(assembly: Assembly) -> None:
     changing = {
         role

@@ -2,8 +2,10 @@
 
 import inspect
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from moto import backends
 from moto.awslambda.models import FunctionUrlConfig, LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.codebuild.models import CodeBuildBackend, codebuild_backends
@@ -15,8 +17,11 @@ from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
+from moto.sqs.models import Message, Queue, SQSBackend
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
+
+from localaws.server import list_services_once
 
 PARAMETERS = [
     (LambdaFunction.__init__, ["self", "account_id", "spec", "region", "version"]),
@@ -33,6 +38,7 @@ PARAMETERS = [
     (S3Response._bucket_response, ["self", "request", "full_url"]),
     (S3Response._key_response, ["self", "request", "full_url"]),
     (S3Response.get_bucket_notification, ["self"]),
+    (SQSBackend.is_message_valid_based_on_retention_period, ["self", "queue_name", "message"]),
     (TokenResponse.assume_role, ["self"]),
     (STSBackend.get_caller_identity, ["self", "access_key_id", "region"]),
     (
@@ -66,6 +72,21 @@ def test_backends_are_made_from_a_class_that_can_be_replaced_and_named_by_url_mo
     assert isinstance(inspect.getattr_static(BaseBackend, "_url_module"), property)
 
 
+def test_moto_remembers_its_services_and_finds_each_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given moto's own list, in its order
+    monkeypatch.setattr(backends, "list_of_moto_modules", backends.list_of_moto_modules)
+    before = list(backends.list_of_moto_modules())
+    # When it is kept
+    list_services_once()
+    # Then it is the same list, however often it is asked for, and nobody looks into the folder
+    monkeypatch.setattr(backends.os, "listdir", Mock(side_effect=AssertionError))
+    assert list(backends.list_of_moto_modules()) == list(backends.list_of_moto_modules()) == before
+    application = DomainDispatcherApplication(create_backend_app)
+    assert application.get_backend_for_host("sqs.us-east-1.amazonaws.com") == "sqs"
+    assert application.get_backend_for_host("moto_api") == "moto_api"
+    assert application.get_backend_for_host("sqs") == "sqs"
+
+
 def test_actions_that_moto_lacks_raise_not_implemented() -> None:
     assert "raise NotImplementedError" in inspect.getsource(BaseResponse.call_action)
 
@@ -73,3 +94,10 @@ def test_actions_that_moto_lacks_raise_not_implemented() -> None:
 def test_iam_knows_by_a_table_which_arns_of_s3_have_a_region() -> None:
     known = SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS["s3"]["valid_starting_values"]
     assert "accesspoint/" in known  # a job has one too: localaws.s3control adds it
+
+
+def test_a_queue_of_sqs_lists_its_messages_by_a_property_over_what_it_keeps() -> None:
+    assert isinstance(inspect.getattr_static(Queue, "messages"), property)
+    assert Queue("seam", "us-east-1", "123456789012")._messages == []
+    message = Message("id", "body")
+    assert (message.visible_at, message.delayed_until) == (0.0, 0.0)

@@ -129,6 +129,26 @@ def test_fault_makes_the_next_calls_fail_and_then_no_more(local_aws: Any) -> Non
     assert local_aws.control("GET", "faults") == []
 
 
+def test_fault_concerns_the_caller_that_it_names(local_aws: Any) -> None:
+    # Given a fault for one role
+    role = local_aws.all_powerful_role("lambda.amazonaws.com")
+    keys = local_aws.client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+    session = local_aws.client(
+        "dynamodb",
+        aws_access_key_id=keys["AccessKeyId"],
+        aws_secret_access_key=keys["SecretAccessKey"],
+        aws_session_token=keys["SessionToken"],
+    )
+    name = role.rpartition("/")[2]
+    fault = {"service": "dynamodb", "action": "ListTables", "error": "Asked", "principal": name}
+    local_aws.control("POST", "faults", fault)
+    # When the administrator calls, then nothing fails; when the role calls, then it does
+    local_aws.client("dynamodb").list_tables()
+    with pytest.raises(ClientError) as failed:
+        session.list_tables()
+    assert error(failed) == ("Asked", 400)
+
+
 def test_faults_are_cleared_and_wrong_ones_refused(local_aws: Any) -> None:
     fault = {"service": "sqs", "action": "ListQueues"}
     local_aws.control("POST", "faults", fault)

@@ -228,7 +228,14 @@ def stop_the_candidate(stage: Stage, run_id: str) -> None:
 def let_the_cutover_fail(stage: Stage, run_id: str) -> None:
     """Let ECS refuse the new task definition when Terraform switches the app."""
     stage.wait_for_state(run_id, CUTOVER)
-    stage.server.fail_next("ecs", "RegisterTaskDefinition", "ClientException", "Refused by the test.")
+    stage.server.fail_next(
+        "ecs",
+        "RegisterTaskDefinition",
+        "ClientException",
+        "Refused by the test.",
+        # Other environments cut over at the same time.
+        principal=f"/know-me/{stage.environment.name}/",
+    )
 
 
 def stop_the_execution_by_hand(stage: Stage, run_id: str) -> None:
@@ -352,11 +359,14 @@ def everything_written(stage: Stage) -> Iterator[tuple[str, str]]:
         for group in page["logGroups"]:
             for stream in logs.describe_log_streams(logGroupName=group["logGroupName"])["logStreams"]:
                 yield _log(logs, group["logGroupName"], stream["logStreamName"])
-    for bucket in s3.list_buckets()["Buckets"]:
-        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket["Name"]):
+    for bucket in (bucket["Name"] for bucket in s3.list_buckets()["Buckets"]):
+        # In the other environments clients upload and delete at this moment.
+        if bucket.startswith("know-me-") and not bucket.startswith(f"{environment.stack}-"):
+            continue
+        for page in s3.get_paginator("list_objects_v2").paginate(Bucket=bucket):
             for item in page.get("Contents", []):
-                body = s3.get_object(Bucket=bucket["Name"], Key=item["Key"])["Body"].read()
-                yield f"s3://{bucket['Name']}/{item['Key']}", _text(body)
+                body = s3.get_object(Bucket=bucket, Key=item["Key"])["Body"].read()
+                yield f"s3://{bucket}/{item['Key']}", _text(body)
     for page in environment.clients["codebuild"].get_paginator("list_builds").paginate():
         for build in (
             environment.clients["codebuild"].batch_get_builds(ids=page["ids"])["builds"]

@@ -1,5 +1,6 @@
 """Migrations that fail: the environment ends on the old generation, running, and nothing is lost."""
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from tests.migration.scenarios import Facts
 
 Story = Callable[[str], Any]
 
-# Story → how the execution ends, with which errors, and what its cause names.
+# Story → how the execution ends, with which errors, and what its cause names (a pattern).
 FAILURES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "restore_killed": ("FAILED", ("RestoreFailed", "DatabaseJobFailed"), "restore"),
     "verification_differs": ("FAILED", ("VerificationFailed",), "know_me_journalentry"),
@@ -17,7 +18,8 @@ FAILURES: dict[str, tuple[str, tuple[str, ...], str]] = {
     "candidate_stopped": (
         "FAILED",
         ("RestoreFailed", "DatabaseJobFailed", "DatabaseJobInterrupted"),
-        "restore",
+        # Stopped while pg_restore runs, or between two connections of the job.
+        "restore|No connection to know-me-three-",
     ),
     "cutover_fails": ("FAILED", ("CutoverFailed",), "Refused by the test"),
     "stopped_by_hand": ("ABORTED", ("StoppedByHand",), "changed its mind"),
@@ -34,7 +36,7 @@ def test_a_failed_migration_says_why(story: Story, name: str) -> None:
     status, errors, named = FAILURES[name]
     assert facts.execution.status == status
     assert facts.execution.error in errors, facts.execution
-    assert named in str(facts.execution.cause)
+    assert re.search(named, str(facts.execution.cause)), facts.execution
 
 
 @each_failure
