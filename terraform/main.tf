@@ -136,7 +136,11 @@ module "api" {
   memory                = var.api_memory
   minimum_tasks         = var.api_minimum_tasks
   maximum_tasks         = var.api_maximum_tasks
-  environment_variables = var.api_environment
+  environment_variables = merge(local.api_settings, var.api_environment)
+  environment           = var.environment
+  secrets               = var.api_secrets
+  secret_recovery_days  = var.secret_recovery_days
+  email_identity_arn    = var.email_identity_arn
 
   database = {
     host                   = module.database[var.generations.database.active].address
@@ -152,8 +156,9 @@ module "api" {
   media_kms_key_arn = local.media_kms_key_arn
 
   listener_port       = var.api_listener_port
-  certificate_arn     = var.api_certificate_arn
-  domain_name         = var.api_domain_name
+  https               = local.https
+  certificate_arn     = var.domain_name == null ? var.api_certificate_arn : module.dns.api_certificate_arn
+  domain_name         = local.api_name
   allowed_cidr_blocks = var.api_allowed_cidr_blocks
   access_logs_bucket  = var.api_access_logs_bucket
 
@@ -234,7 +239,8 @@ module "manifest" {
     }
     builds           = { database_jobs = module.database_jobs.project_name, media_jobs = module.media_jobs.project_name }
     health_check_url = module.api.health_check_url
-    alarm_arns       = []
+    web_url          = module.web.url
+    alarm_arns       = module.watching.alarm_arns
     topic_arns       = [var.notification_topic_arn]
   }
 }

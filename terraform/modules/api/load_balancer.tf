@@ -1,6 +1,6 @@
 locals {
   # With a certificate the HTTP listener only redirects.
-  https = var.certificate_arn != null
+  https = var.https
   ports = toset([for port in concat([var.listener_port], local.https ? [443] : []) : tostring(port)])
 
   host = coalesce(var.domain_name, aws_lb.this.dns_name)

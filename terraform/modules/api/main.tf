@@ -54,11 +54,11 @@ resource "aws_ecs_task_definition" "this" {
       }) : { name = name, value = value }
     ]
 
-    secrets = [
+    secrets = concat(local.further_secrets, [
       { name = "DATABASE_PASSWORD", valueFrom = "${var.database.application_secret_arn}:password::" },
       { name = "DATABASE_USERNAME", valueFrom = "${var.database.application_secret_arn}:username::" },
       { name = "DJANGO_SECRET_KEY", valueFrom = var.django_key_secret_arn },
-    ]
+    ])
 
     logConfiguration = {
       logDriver = "awslogs"
