@@ -499,36 +499,6 @@ run "a_compute_type_that_codebuild_does_not_know_is_refused" {
   expect_failures = [var.media_jobs_compute_type]
 }
 
-run "production_without_deletion_protection_is_refused" {
-  command = plan
-
-  module {
-    source = "./tests/environment"
-  }
-
-  variables {
-    environment         = "production"
-    deletion_protection = false
-  }
-
-  expect_failures = [var.environment, var.deletion_protection]
-}
-
-run "production_without_last_snapshots_is_refused" {
-  command = plan
-
-  module {
-    source = "./tests/environment"
-  }
-
-  variables {
-    environment                  = "production"
-    database_skip_final_snapshot = true
-  }
-
-  expect_failures = [var.environment, var.database_skip_final_snapshot]
-}
-
 run "a_domain_in_capitals_is_refused" {
   command = plan
 
