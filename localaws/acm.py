@@ -70,7 +70,7 @@ def is_there(account: str, wanted: dict[str, str]) -> bool:
             if zone.private_zone:
                 continue
             for found in list(zone.rrsets):
-                same = found.name.rstrip(".") == wanted["Name"].rstrip(".") and found.type_ == wanted["Type"]
+                same = found.name.rstrip(".") == wanted["Name"].rstrip(".") and found.type == wanted["Type"]
                 if same and wanted["Value"].rstrip(".") in {each.rstrip(".") for each in found.records}:
                     return True
     return False

@@ -79,6 +79,11 @@ class Names:
         """Pattern of the media buckets' names: one for each generation."""
         return self.of(f"media-*-{self.account}")
 
+    @property
+    def web_bucket(self) -> str:
+        """Bucket of the web app's files; Terraform makes it."""
+        return self.of(f"web-{self.account}")
+
     def project(self, name: str) -> str:
         """Return the ARN of a CodeBuild project."""
         return self.arn("codebuild", f"project/{name}")

@@ -11,6 +11,7 @@ It can make roles of the environment's name and so, in the end, give rights away
 for. It cannot touch the orchestrator's own roles, its own among them, which have a path of their own.
 """
 
+from orchestrator.edge_permissions import edge_permissions
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
 from orchestrator.steps import NO_RESOURCE
@@ -34,6 +35,7 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_logs(names),
         *_roles(names),
         *_builds(names),
+        *edge_permissions(names),
     ]
 
 
@@ -353,9 +355,14 @@ def _media(names: Names) -> list[Permission]:
                 "s3:PutLifecycleConfiguration",
             ),
             names.bucket(names.media_buckets),
+            names.bucket(names.web_bucket),
         ),
-        # A generation without deletion protection is emptied before its bucket is deleted.
-        _named(("s3:DeleteObject", "s3:DeleteObjectVersion"), names.bucket(names.media_buckets, "*")),
+        # A bucket without deletion protection is emptied before it is deleted.
+        _named(
+            ("s3:DeleteObject", "s3:DeleteObjectVersion"),
+            names.bucket(names.media_buckets, "*"),
+            names.bucket(names.web_bucket, "*"),
+        ),
         _named(
             (
                 "sqs:CreateQueue",

@@ -540,7 +540,7 @@ run "a_certificate_besides_that_of_the_domain_is_refused" {
     api_domain_name     = "api.example.com"
   }
 
-  expect_failures = [var.api_certificate_arn, var.api_domain_name]
+  expect_failures = [var.api_certificate_arn]
 }
 
 run "a_price_class_that_cloudfront_does_not_know_is_refused" {
@@ -753,4 +753,19 @@ run "mail_in_every_name_is_refused" {
   }
 
   expect_failures = [var.email_identity_arn]
+}
+
+run "a_name_besides_that_of_the_domain_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    domain_name     = "example.com"
+    api_domain_name = "api.example.com"
+  }
+
+  expect_failures = [var.api_domain_name]
 }

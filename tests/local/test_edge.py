@@ -117,7 +117,7 @@ def test_names_and_firewall_of_cloudfront_come_and_go_in_one_apply_each(edge: Ed
     waf = edge.aws.client("wafv2", "us-east-1")
     # When it is given a name and a firewall
     edge.apply(NAMED)
-    # Then its certificate, from the one region that CloudFront reads, is issued, because its record is in the zone
+    # Then its certificate, in the region that CloudFront reads, is issued: its record is in the zone
     certificates = {
         each["DomainName"]: acm.describe_certificate(CertificateArn=each["CertificateArn"])["Certificate"]
         for each in acm.list_certificates()["CertificateSummaryList"]
