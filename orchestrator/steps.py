@@ -240,6 +240,15 @@ def see_tasks(names: Names) -> tuple[Permission, ...]:
     )
 
 
+def see_pipelines(names: Names) -> tuple[Permission, ...]:
+    """See what the environment's pipelines do; one is called like the environment itself."""
+    return (
+        Permission(
+            ("codepipeline:GetPipelineState",), (names.arn("codepipeline", f"{names.prefix}*"),), MADE_LATER
+        ),
+    )
+
+
 def see_what_runs(names: Names) -> tuple[Permission, ...]:
     """See everything that can write: services, autoscaling, rules, schedules, pipelines."""
     return (
@@ -249,9 +258,7 @@ def see_what_runs(names: Names) -> tuple[Permission, ...]:
         Permission(
             ("scheduler:GetSchedule",), (names.arn("scheduler", f"schedule/*/{names.of('*')}"),), MADE_LATER
         ),
-        Permission(
-            ("codepipeline:GetPipelineState",), (names.arn("codepipeline", names.of("*")),), MADE_LATER
-        ),
+        *see_pipelines(names),
     )
 
 
@@ -284,7 +291,7 @@ def _switch(*, rule: str, transition: str) -> Grant:
             ),
             Permission(
                 (f"codepipeline:{transition}",),
-                (names.arn("codepipeline", f"{names.of('*')}/*"),),
+                (names.arn("codepipeline", f"{names.prefix}*/*"),),
                 MADE_LATER,
             ),
         )
@@ -292,10 +299,52 @@ def _switch(*, rule: str, transition: str) -> Grant:
     return grant
 
 
+# ------------------------------------------------------------------ releases
+
+
+def see_deployments(names: Names) -> tuple[Permission, ...]:
+    """See which deployments of the API are under way."""
+    return (Permission(("codedeploy:ListDeployments",), (names.deployment_group,)),)
+
+
+def read_deployments(names: Names) -> tuple[Permission, ...]:
+    """See what a deployment brings: GetDeployment gives the hash of its AppSpec, the application the text."""
+    return (
+        Permission(("codedeploy:GetDeployment",), (names.deployment_group,)),
+        Permission(
+            ("codedeploy:GetApplicationRevision",), (names.arn("codedeploy", f"application:{names.api}"),)
+        ),
+    )
+
+
+def report_to_deployment(names: Names) -> tuple[Permission, ...]:
+    """Say how a hook of a deployment ended."""
+    return (Permission(("codedeploy:PutLifecycleEventHookExecutionStatus",), (names.deployment_group,)),)
+
+
+def start_executions(*machines: str) -> Grant:
+    """Start some state machines."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        arns = tuple(names.state_machine(machine) for machine in machines)
+        return (Permission(("states:StartExecution",), arns),)
+
+    return grant
+
+
+def read_task_logs(names: Names) -> tuple[Permission, ...]:
+    """Read the logs of the API's tasks."""
+    streams = names.arn("logs", f"log-group:/{names.prefix}/api:log-stream:*")
+    return (
+        Permission(("logs:GetLogEvents",), (streams,), "Each task has a log stream, named after its own id"),
+    )
+
+
 def check_environment(names: Names) -> tuple[Permission, ...]:
     """See what the preflight of an environment looks at."""
     return (
         *see_what_runs(names),
+        *see_deployments(names),
         Permission(
             ("rds:DescribeDBInstances", "rds:DescribePendingMaintenanceActions"),
             (names.arn("rds", f"db:{names.of('*')}"),),
@@ -340,6 +389,20 @@ STEPS = (
         "quiesce",
         (read_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
         timeout_seconds=300,
+    ),
+    StepDefinition(
+        "hold_releases",
+        (read_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
+        timeout_seconds=300,
+    ),
+    StepDefinition(
+        "check_releases",
+        (
+            read_run_folder,
+            see_deployments,
+            see_pipelines,
+            list_executions("schema-migration", "background-jobs"),
+        ),
     ),
     StepDefinition("check_quiet", (read_run_folder, see_tasks)),
     StepDefinition(
@@ -426,5 +489,10 @@ STEPS = (
         "restore_generations", (read_manifest, change_generations, read_run_folder, describe_executions)
     ),
     StepDefinition("check_application_stores", (read_manifest, see_services, see_task_definitions)),
+    StepDefinition("start_schema_migration", (start_executions("schema-migration"), report_to_deployment)),
+    StepDefinition("find_new_image", (_lock("GetItem"), read_manifest, read_deployments, see_services)),
+    StepDefinition("find_running_image", (_lock("GetItem"), read_manifest, see_services, see_tasks)),
+    StepDefinition("read_task_outcome", (see_tasks, see_task_definitions, read_task_logs)),
+    StepDefinition("report_lost_schema_migration", (report_to_deployment, tell_topic)),
 )
 """Every step; a test compares it with `lambdas/` both ways."""

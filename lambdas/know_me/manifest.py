@@ -61,6 +61,13 @@ class Pipeline(Part):
     stages: list[str]
 
 
+class Deployment(Part):
+    """A deployment group of CodeDeploy, which puts releases of a service in place."""
+
+    application: str
+    deployment_group: str
+
+
 class DatabaseGeneration(Part):
     """One incarnation of the database: where it is and which secrets open it (by name)."""
 
@@ -139,6 +146,7 @@ class Manifest(Part):
     rules: list[Rule]
     schedules: list[Schedule]
     pipelines: list[Pipeline]
+    deployments: list[Deployment] = []
     database: Store[DatabaseGeneration]
     media: MediaStore
     builds: Builds
@@ -150,6 +158,11 @@ class Manifest(Part):
     def active_database(self) -> DatabaseGeneration:
         """The database that the app uses."""
         return self.database.generations[self.database.active]
+
+    @property
+    def api(self) -> Service:
+        """The service whose image migrates the schema and runs the background jobs."""
+        return self.services[0]
 
     @property
     def active_bucket(self) -> MediaGeneration:

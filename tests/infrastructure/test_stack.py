@@ -294,10 +294,14 @@ def test_the_lock_table_can_be_recovered_to_any_moment(assembly: Assembly) -> No
 
 
 def test_topic_and_queue_are_encrypted_and_reached_with_tls_only(assembly: Assembly) -> None:
-    (topic,), (queue,) = assembly.properties("AWS::SNS::Topic"), assembly.properties("AWS::SQS::Queue")
-    assert topic["KmsMasterKeyId"] and queue["SqsManagedSseEnabled"] is True
-    for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
-        (policy,) = assembly.properties(kind)
+    (topic,), queues = assembly.properties("AWS::SNS::Topic"), assembly.properties("AWS::SQS::Queue")
+    assert topic["KmsMasterKeyId"] and queues
+    assert [queue for queue in queues if queue["SqsManagedSseEnabled"] is not True] == []
+    policies = {
+        kind: assembly.properties(kind) for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy")
+    }
+    assert [len(each) for each in policies.values()] == [1, len(queues)]
+    for policy in (policy for each in policies.values() for policy in each):
         conditions = [each.get("Condition", {}) for each in policy["PolicyDocument"]["Statement"]]
         assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
 

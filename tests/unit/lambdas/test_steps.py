@@ -204,6 +204,7 @@ def test_a_record_that_the_run_made_is_never_overwritten(environment: None, fold
         "rules": [],
         "schedules": [],
         "pipelines": [],
+        "deployments": [],
     }
     folder.write("quiesced.json", recorded)
     # When the step is repeated, then the record stands
