@@ -152,7 +152,7 @@ def states_of(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _target(arguments: Any) -> str | None:
-    for key in ("FunctionName", "ProjectName", "StateMachineArn"):
+    for key in ("FunctionName", "ProjectName", "StateMachineArn", "TopicArn"):
         match = _SUBSTITUTION.fullmatch(str(arguments.get(key, ""))) if isinstance(arguments, dict) else None
         if match:
             return match.group(1)

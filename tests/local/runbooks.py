@@ -59,6 +59,8 @@ ANSWERS: dict[str, Any] = {
         "candidate_bucket": None,
         "copy_role_arn": "arn:aws:iam::123456789012:role/nobody",
     },
+    "HoldReleases": {"deadline": LATER},
+    "CheckReleases": {"quiet": True, "still_running": []},
     "Quiesce": {"deadline": LATER},
     "CheckQuiet": {"quiet": True, "still_running": []},
     "Resume": {"deadline": LATER},
