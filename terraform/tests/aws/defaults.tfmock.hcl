@@ -109,3 +109,34 @@ mock_resource "aws_cloudwatch_event_rule" {
     arn = "arn:aws:events:us-east-1:123456789012:rule/pretended"
   }
 }
+
+mock_resource "aws_codedeploy_app" {
+  defaults = {
+    arn = "arn:aws:codedeploy:us-east-1:123456789012:application:pretended"
+  }
+}
+
+mock_resource "aws_codeconnections_connection" {
+  defaults = {
+    arn = "arn:aws:codeconnections:us-east-1:123456789012:connection/11111111-2222-3333-4444-555555555555"
+  }
+}
+
+mock_resource "aws_ecr_repository" {
+  defaults = {
+    arn            = "arn:aws:ecr:us-east-1:123456789012:repository/pretended"
+    repository_url = "123456789012.dkr.ecr.us-east-1.amazonaws.com/pretended"
+  }
+}
+
+mock_resource "aws_codebuild_project" {
+  defaults = {
+    arn = "arn:aws:codebuild:us-east-1:123456789012:project/pretended"
+  }
+}
+
+mock_resource "aws_cloudwatch_metric_alarm" {
+  defaults = {
+    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:pretended"
+  }
+}
