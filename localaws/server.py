@@ -26,6 +26,7 @@ MODULES = (
     "localaws.s3",
     "localaws.s3control",
     "localaws.ec2",
+    "localaws.secretsmanager",
     "localaws.awslambda",
     "localaws.codebuild",
     "localaws.rds",

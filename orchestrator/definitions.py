@@ -251,9 +251,12 @@ def _describe_snapshots(names: Names, _target: str) -> tuple[Permission, ...]:
     )
 
 
-def _update_services(names: Names, _target: str) -> tuple[Permission, ...]:
-    services = names.arn("ecs", f"service/{names.prefix}*/{names.of('*')}")
-    return (Permission(("ecs:UpdateService",), (services,), MADE_LATER),)
+def _services(action: str) -> Callable[[Names, str], tuple[Permission, ...]]:
+    def grant(names: Names, _target: str) -> tuple[Permission, ...]:
+        services = names.arn("ecs", f"service/{names.prefix}*/{names.of('*')}")
+        return (Permission((f"ecs:{action}",), (services,), MADE_LATER),)
+
+    return grant
 
 
 # CreateJob and ListJobs have no resource, the others have the job:
@@ -313,7 +316,8 @@ INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::ecs:runTask.sync": _run_task,
     "arn:aws:states:::sns:publish": _publish,
     "arn:aws:states:::aws-sdk:codedeploy:putLifecycleEventHookExecutionStatus": _report_to_deployment,
-    "arn:aws:states:::aws-sdk:ecs:updateService": _update_services,
+    "arn:aws:states:::aws-sdk:ecs:describeServices": _services("DescribeServices"),
+    "arn:aws:states:::aws-sdk:ecs:updateService": _services("UpdateService"),
     "arn:aws:states:::aws-sdk:eventbridge:enableRule": _changes_rules("EnableRule"),
     "arn:aws:states:::aws-sdk:eventbridge:disableRule": _changes_rules("DisableRule"),
     "arn:aws:states:::aws-sdk:s3:uploadPartCopy": _copy_parts,

@@ -74,16 +74,25 @@ def change_generations(names: Names) -> tuple[Permission, ...]:
     return (Permission(("ssm:GetParameter", "ssm:PutParameter"), (names.parameter("generations"),)),)
 
 
-def see_application_secrets(names: Names) -> tuple[Permission, ...]:
-    """See whether an application secret has a value, never the value."""
-    pattern = names.arn("secretsmanager", f"secret:know-me/{names.environment}/database/*")
-    return (
-        Permission(
-            ("secretsmanager:DescribeSecret",),
-            (pattern,),
-            "Secrets Manager ends every ARN with random characters, and generations come and go",
-        ),
-    )
+def _application_secret(*actions: str) -> Grant:
+    """Do something with the labels of the application secret, never with a value."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        # Secrets Manager ends every ARN with a hyphen and six characters of its own.
+        secret = names.arn(
+            "secretsmanager", f"secret:know-me/{names.environment}/database/application-??????"
+        )
+        return (Permission(tuple(f"secretsmanager:{action}" for action in actions), (secret,)),)
+
+    return grant
+
+
+def read_media_bucket(names: Names) -> tuple[Permission, ...]:
+    """Read which bucket tasks are told."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("media/bucket"),)),)
+
+
+see_application_secret = _application_secret("DescribeSecret")
 
 
 # ------------------------------------------------------------------ run folder, lock
@@ -374,6 +383,9 @@ STEPS = (
         (
             read_manifest,
             check_environment,
+            see_task_definitions,
+            see_application_secret,
+            read_media_bucket,
             describe_executions,
             list_executions("provision", "migrate"),
             use_run_folder,
@@ -456,12 +468,31 @@ STEPS = (
     StepDefinition("summarise_media_copy", (use_run_folder, describe_executions), timeout_seconds=300),
     StepDefinition("activate_generation", (change_generations,)),
     StepDefinition(
+        "point_application",
+        (
+            read_manifest,
+            read_media_bucket,
+            _application_secret("DescribeSecret", "UpdateSecretVersionStage"),
+        ),
+    ),
+    StepDefinition(
         "resume",
         (read_run_folder, _switch(rule="EnableRule", transition="EnableStageTransition")),
         timeout_seconds=300,
     ),
     StepDefinition("check_running", (read_run_folder, see_services)),
-    StepDefinition("smoke_test", (read_manifest, see_services, see_task_definitions), timeout_seconds=600),
+    StepDefinition(
+        "smoke_test",
+        (
+            read_manifest,
+            read_media_bucket,
+            see_application_secret,
+            see_services,
+            see_task_definitions,
+            see_tasks,
+        ),
+        timeout_seconds=600,
+    ),
     StepDefinition("record_outcome", (use_run_folder,)),
     StepDefinition("explain_failure", (read_executions, see_builds, use_run_folder), timeout_seconds=120),
     StepDefinition(
@@ -470,7 +501,7 @@ STEPS = (
         timeout_seconds=180,
         memory_mebibytes=512,
     ),
-    StepDefinition("find_databases_without_role", (read_manifest, see_application_secrets)),
+    StepDefinition("find_databases_without_role", (read_manifest, see_application_secret)),
     StepDefinition(
         "claim_run",
         (_lock("GetItem", "UpdateItem", "DeleteItem"), describe_executions, read_run_folder),
@@ -488,7 +519,10 @@ STEPS = (
     StepDefinition(
         "restore_generations", (read_manifest, change_generations, read_run_folder, describe_executions)
     ),
-    StepDefinition("check_application_stores", (read_manifest, see_services, see_task_definitions)),
+    StepDefinition(
+        "check_application_stores",
+        (read_manifest, read_media_bucket, see_application_secret, see_services, see_task_definitions),
+    ),
     StepDefinition("start_schema_migration", (start_executions("schema-migration"), report_to_deployment)),
     StepDefinition("find_new_image", (_lock("GetItem"), read_manifest, read_deployments, see_services)),
     StepDefinition("find_running_image", (_lock("GetItem"), read_manifest, see_services, see_tasks)),

@@ -73,7 +73,7 @@ def _parameters(names: Names) -> list[Permission]:
                 "ssm:RemoveTagsFromResource",
                 "ssm:ListTagsForResource",
             ),
-            (names.parameter("manifest"),),
+            tuple(map(names.parameter, ("manifest", "media/bucket", "api/task-definition"))),
         ),
         Permission(("ssm:DescribeParameters",), ("*",), DESCRIBE_ALL),
     ]

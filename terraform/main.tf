@@ -65,6 +65,14 @@ module "network" {
   kms_key_arn        = aws_kms_key.environment.arn
 }
 
+module "stores" {
+  source = "./modules/stores"
+
+  environment  = var.environment
+  media_bucket = module.media[var.generations.media.active].bucket
+  kms_key_arn  = aws_kms_key.environment.arn
+}
+
 module "database" {
   source   = "./modules/database"
   for_each = var.generations.database.all
@@ -83,6 +91,8 @@ module "database" {
     api           = module.api.security_group_id
     database-jobs = module.database_jobs.security_group_id
   }
+
+  application_secret_arn = module.stores.application_secret_arn
 
   kms_key_arn           = aws_kms_key.environment.arn
   ca_certificate        = var.database_ca_certificate
@@ -125,6 +135,7 @@ module "api" {
   source = "./modules/api"
 
   name                   = local.name
+  environment            = var.environment
   vpc_id                 = module.network.vpc_id
   public_subnet_ids      = module.network.public_subnet_ids
   application_subnet_ids = module.network.application_subnet_ids
@@ -136,26 +147,23 @@ module "api" {
   memory                = var.api_memory
   minimum_tasks         = var.api_minimum_tasks
   maximum_tasks         = var.api_maximum_tasks
+  requests_per_task     = var.api_requests_per_task
   environment_variables = var.api_environment
 
-  database = {
-    host                   = module.database[var.generations.database.active].address
-    port                   = module.database[var.generations.database.active].port
-    name                   = module.database[var.generations.database.active].database_name
-    application_secret_arn = module.database[var.generations.database.active].application_secret_arn
-  }
-  application_secret_arns         = { for generation, database in module.database : generation => database.application_secret_arn }
+  application_secret_arn          = module.stores.application_secret_arn
   database_certificate_bundle_url = var.database_certificate_bundle_url
 
-  media_bucket      = module.media[var.generations.media.active].bucket
-  media_bucket_arns = { for generation, media in module.media : generation => media.bucket_arn }
-  media_kms_key_arn = local.media_kms_key_arn
+  media_bucket_parameter_arn = module.stores.media_bucket_parameter_arn
+  media_bucket_arns          = { for generation, media in module.media : generation => media.bucket_arn }
+  media_kms_key_arn          = local.media_kms_key_arn
 
-  listener_port       = var.api_listener_port
-  certificate_arn     = var.api_certificate_arn
-  domain_name         = var.api_domain_name
-  allowed_cidr_blocks = var.api_allowed_cidr_blocks
-  access_logs_bucket  = var.api_access_logs_bucket
+  listener_port            = var.api_listener_port
+  test_listener_port       = var.api_test_listener_port
+  certificate_arn          = var.api_certificate_arn
+  domain_name              = var.api_domain_name
+  allowed_cidr_blocks      = var.api_allowed_cidr_blocks
+  test_allowed_cidr_blocks = var.api_test_allowed_cidr_blocks
+  access_logs_bucket       = var.api_access_logs_bucket
 
   django_key_secret_arn = module.django_key.arn
   deletion_protection   = var.deletion_protection
@@ -174,11 +182,9 @@ module "database_jobs" {
   vpc_id     = module.network.vpc_id
   subnet_ids = module.network.application_subnet_ids
   databases = {
-    for generation, database in module.database : generation => {
-      master_secret_arn      = database.master_secret_arn
-      application_secret_arn = database.application_secret_arn
-    }
+    for generation, database in module.database : generation => { master_secret_arn = database.master_secret_arn }
   }
+  application_secret_arn = module.stores.application_secret_arn
 
   image                  = var.database_jobs_image
   compute_type           = var.database_jobs_compute_type

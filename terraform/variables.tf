@@ -387,7 +387,7 @@ variable "api_environment" {
 
   validation {
     condition     = length([for name in keys(var.api_environment) : name if startswith(name, "DATABASE_") || contains(["DJANGO_SECRET_KEY", "MEDIA_BUCKET"], name)]) == 0
-    error_message = "api_environment must not contain DATABASE_…, MEDIA_BUCKET or DJANGO_SECRET_KEY: they follow from the active generations and the environment's own key."
+    error_message = "api_environment must not contain DATABASE_…, MEDIA_BUCKET or DJANGO_SECRET_KEY: tasks read them from the environment's secrets and parameters."
   }
 }
 
@@ -446,6 +446,17 @@ variable "api_maximum_tasks" {
   }
 }
 
+variable "api_requests_per_task" {
+  description = "Requests per task and minute that autoscaling aims at, besides 60 % of the CPU."
+  type        = number
+  default     = 1000
+
+  validation {
+    condition     = var.api_requests_per_task >= 1
+    error_message = "api_requests_per_task must be at least 1."
+  }
+}
+
 variable "api_listener_port" {
   description = "Port of the load balancer's HTTP listener. With a certificate it redirects to HTTPS."
   type        = number
@@ -454,6 +465,25 @@ variable "api_listener_port" {
   validation {
     condition     = var.api_listener_port >= 1 && var.api_listener_port <= 65535 && var.api_listener_port != 443
     error_message = "api_listener_port must be 1 to 65535 and not 443."
+  }
+}
+
+variable "api_test_listener_port" {
+  description = "Port of the listener on which a release answers before it gets the production traffic; null for 8443 with a certificate and 8080 without."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = try(var.api_test_listener_port >= 1 && var.api_test_listener_port <= 65535, var.api_test_listener_port == null)
+    error_message = "api_test_listener_port must be 1 to 65535."
+  }
+
+  validation {
+    condition = !contains(
+      var.api_certificate_arn == null ? [var.api_listener_port] : [var.api_listener_port, 443],
+      coalesce(var.api_test_listener_port, var.api_certificate_arn == null ? 8080 : 8443),
+    )
+    error_message = "api_test_listener_port, which is 8443 with a certificate and 8080 without unless it is set, must be another port than the production traffic's and api_listener_port."
   }
 }
 
@@ -487,6 +517,18 @@ variable "api_allowed_cidr_blocks" {
   validation {
     condition     = length(var.api_allowed_cidr_blocks) > 0 && alltrue([for block in var.api_allowed_cidr_blocks : can(cidrhost(block, 0))])
     error_message = "api_allowed_cidr_blocks must be at least one IPv4 range such as 203.0.113.0/24."
+  }
+}
+
+variable "api_test_allowed_cidr_blocks" {
+  description = "IPv4 ranges that may reach the listener on which a release answers before it gets the production traffic; none for nobody."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for block in var.api_test_allowed_cidr_blocks : can(cidrhost(block, 0))])
+    error_message = "api_test_allowed_cidr_blocks must be IPv4 ranges such as 203.0.113.0/24."
   }
 }
 

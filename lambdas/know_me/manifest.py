@@ -69,7 +69,10 @@ class Deployment(Part):
 
 
 class DatabaseGeneration(Part):
-    """One incarnation of the database: where it is and which secrets open it (by name)."""
+    """One incarnation of the database: where it is and which secrets open it (by name).
+
+    The application secret is the environment's; this generation is the version with the label.
+    """
 
     generation: Slug
     instance_id: str
@@ -80,6 +83,7 @@ class DatabaseGeneration(Part):
     allocated_storage: int = Field(gt=0, description="GiB")
     master_secret_arn: str
     application_secret_arn: str
+    application_secret_label: str
     application_role: str
     subnet_ids: list[str]
     security_group_ids: list[str]

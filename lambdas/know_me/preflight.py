@@ -15,6 +15,7 @@ from know_me.executions import running_executions
 from know_me.findings import Finding
 from know_me.manifest import Manifest
 from know_me.media_checks import MEDIA_CHECKS
+from know_me.name_checks import a_label_is_free, stores_are_read_by_name
 from know_me.releases import busy_stages, deployments_under_way
 from know_me.requests import Migration
 from know_me.settings import Settings
@@ -393,11 +394,13 @@ DATABASE_CHECKS: dict[str, Check] = {
     "storage": storage_is_enough,
     "engine version": engine_version_is_offered,
     "deletion protection": deletion_protection_is_noted,
+    "labels": a_label_is_free,
 }
 """When the database moves."""
 
 CHECKS: dict[str, Check] = {
     "services": services_are_steady,
+    "names of the stores": stores_are_read_by_name,
     "pipelines": pipelines_are_idle,
     "releases": no_release_is_under_way,
     "alarms": alarms_are_quiet,

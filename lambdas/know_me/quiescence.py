@@ -221,20 +221,21 @@ def still_running(aws: Clients, recorded: Quiesced) -> list[str]:
     """Return what of the services has not stopped, in words; empty when all is quiet."""
     found = []
     for service in recorded.services:
-        tasks = [
-            arn
-            for status in ("RUNNING", "STOPPED")  # desired status: a task that is stopping has STOPPED
-            for arn in aws.ecs.list_tasks(
-                cluster=service.cluster, serviceName=service.name, desiredStatus=status
-            )["taskArns"]
-        ]
-        alive = [task for task in _tasks(aws.ecs, service.cluster, tasks) if task["lastStatus"] != "STOPPED"]
+        # desired status: a task that is stopping has STOPPED
+        tasks = tasks_of(aws.ecs, service.cluster, service.name, "RUNNING", "STOPPED")
+        alive = [task for task in tasks if task["lastStatus"] != "STOPPED"]
         if alive:
             found.append(f"{len(alive)} task{'s' if len(alive) > 1 else ''} of {service.name}")
     return found
 
 
-def _tasks(ecs: Any, cluster: str, arns: list[str]) -> Iterable[dict[str, Any]]:
+def tasks_of(ecs: Any, cluster: str, service: str, *desired: str) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of a service that have one of some desired statuses."""
+    arns = [
+        arn
+        for status in desired
+        for arn in ecs.list_tasks(cluster=cluster, serviceName=service, desiredStatus=status)["taskArns"]
+    ]
     for start in range(0, len(arns), 100):  # DescribeTasks takes a hundred
         yield from ecs.describe_tasks(cluster=cluster, tasks=arns[start : start + 100])["tasks"]
 

@@ -95,6 +95,16 @@ class TaskSetService(Service):
                     " trigger a new deployment."
                 )
 
+    def scale(self, count: int) -> None:
+        """Change the desired count; a service that is to run none is no longer throttled afterwards.
+
+        Source: Amazon ECS service throttle logic.
+        """
+        super().scale(count)
+        if count == 0:
+            for task_set in self.deployments:
+                task_set.failed, task_set.next_start = 0, 0.0
+
     # ------------------------------------------------------------------ task sets
 
     def create(self, request: Mapping[str, Any], definition: Any, balancing: LoadBalancing | None) -> TaskSet:

@@ -32,7 +32,7 @@ run "a_new_environment" {
   }
 
   assert {
-    condition     = keys(module.database["blue"].manifest) == keys({ allocated_storage = 0, application_role = 0, application_secret_arn = 0, database_name = 0, endpoint = 0, engine_version = 0, generation = 0, instance_id = 0, master_secret_arn = 0, port = 0, security_group_ids = 0, subnet_ids = 0 })
+    condition     = keys(module.database["blue"].manifest) == keys({ allocated_storage = 0, application_role = 0, application_secret_arn = 0, application_secret_label = 0, database_name = 0, endpoint = 0, engine_version = 0, generation = 0, instance_id = 0, master_secret_arn = 0, port = 0, security_group_ids = 0, subnet_ids = 0 })
     error_message = "A generation in the manifest has the contract's fields."
   }
 
@@ -80,5 +80,22 @@ run "media_with_the_environments_key" {
   assert {
     condition     = output.media_bucket == "know-me-default-media-blue-123456789012"
     error_message = "Encryption with the environment's key is possible when nothing is public."
+  }
+}
+
+run "generations_share_the_secret_that_tasks_read" {
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    generations = {
+      database = { active = "blue", all = { blue = {}, green = {} } }
+    }
+  }
+
+  assert {
+    condition     = { for name, database in module.database : name => [database.manifest.application_secret_arn, database.manifest.application_secret_label] } == { for name in ["blue", "green"] : name => [module.stores.application_secret_arn, name] }
+    error_message = "A generation is a labelled version of the environment's one secret."
   }
 }

@@ -493,3 +493,59 @@ run "a_compute_type_that_codebuild_does_not_know_is_refused" {
 
   expect_failures = [var.media_jobs_compute_type]
 }
+
+run "test_traffic_on_the_port_of_production_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_listener_port = 8080
+  }
+
+  expect_failures = [var.api_test_listener_port]
+}
+
+run "a_port_that_is_none_for_test_traffic_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_test_listener_port = 70000
+  }
+
+  expect_failures = [var.api_test_listener_port]
+}
+
+run "test_traffic_from_what_is_no_range_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_test_allowed_cidr_blocks = ["everybody"]
+  }
+
+  expect_failures = [var.api_test_allowed_cidr_blocks]
+}
+
+run "no_request_per_task_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_requests_per_task = 0
+  }
+
+  expect_failures = [var.api_requests_per_task]
+}

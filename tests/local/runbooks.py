@@ -65,6 +65,7 @@ ANSWERS: dict[str, Any] = {
     "CheckQuiet": {"quiet": True, "still_running": []},
     "Resume": {"deadline": LATER},
     "CheckRunning": {"running": True, "waiting_for": []},
+    "PointApplication": {"changed": True, "pointed_at": "2026-03-01T11:59:00.000+00:00"},
     "SmokeTest": {"passed_at": "2026-03-01T12:00:00+00:00"},
     "WriteReport": {"report": "s3://b/runs/x/report.html", "outcome": "told", "sentence": "Told."},
     "ClaimRun": {"claimed": True, "run_id": "x", "attempt": 1, "suffix": "", "message": "claimed"},

@@ -15,6 +15,7 @@ from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
 
@@ -33,6 +34,11 @@ PARAMETERS = [
     (S3Response._bucket_response, ["self", "request", "full_url"]),
     (S3Response._key_response, ["self", "request", "full_url"]),
     (S3Response.get_bucket_notification, ["self"]),
+    (FakeSecret.reset_default_version, ["self", "secret_version", "version_id"]),
+    (
+        SecretsManagerBackend.update_secret_version_stage,
+        ["self", "secret_id", "version_stage", "remove_from_version_id", "move_to_version_id"],
+    ),
     (TokenResponse.assume_role, ["self"]),
     (STSBackend.get_caller_identity, ["self", "access_key_id", "region"]),
     (

@@ -48,6 +48,12 @@ mock_resource "aws_secretsmanager_secret" {
   }
 }
 
+mock_resource "aws_ssm_parameter" {
+  defaults = {
+    arn = "arn:aws:ssm:us-east-1:123456789012:parameter/pretended"
+  }
+}
+
 mock_resource "aws_db_instance" {
   defaults = {
     address               = "pretended.rds.amazonaws.com"

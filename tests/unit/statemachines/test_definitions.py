@@ -328,6 +328,7 @@ def test_writers_stop_before_the_copy_and_the_cutover_follows_the_verification()
         "Move the data and keep a snapshot",
         "Make the candidates active",
         "Switch the app to the new stores",
+        "Let tasks read the new stores",
         "Start everything again",
         "Test the app",
         "Record that the migration is complete",
@@ -349,10 +350,39 @@ def test_the_old_stores_are_written_to_only_when_nothing_can_write_to_the_new_on
         "Let the old database be written to",
         "Let the old bucket be written to",
         "Point the app back to the old stores",
+        "Let tasks read the old stores",
         "Start everything again",
         "Test the app",
     ]
     assert [item for item in order if item in sequence] == sequence
+
+
+def test_when_terraform_fails_on_the_way_back_the_old_database_is_read_all_the_same() -> None:
+    states = MACHINES["return"]["States"]["Bring everything back"]["Branches"][0]["States"]
+    explain = states["Explain why Terraform failed"]
+    assert {explain["Next"], explain["Catch"][0]["Next"]} == {"Let tasks read the old database all the same"}
+    state = states["Let tasks read the old database all the same"]
+    # The bucket's name is Terraform's to write: whether it did is looked at next.
+    assert state["Arguments"]["Payload"]["media"] is None
+    assert state["Next"] == "Look which stores the app would use"
+
+
+def test_tasks_are_started_again_without_a_new_deployment_which_codedeploys_services_refuse() -> None:
+    again = MACHINES["provision"]["States"]["Start the app's tasks again"]["ItemProcessor"]
+    counts = [
+        state["Arguments"].get("DesiredCount")
+        for state in again["States"].values()
+        if state.get("Resource", "").endswith(":ecs:updateService")
+    ]
+    assert counts == [0, "{% $wanted_tasks %}"]
+    assert "ForceNewDeployment" not in json.dumps(MACHINES)
+
+
+@pytest.mark.parametrize(("desired", "wanted"), [(3, 3), (1, 1), (0, 1)])
+def test_a_service_that_was_left_without_tasks_gets_one(desired: int, wanted: int) -> None:
+    states = MACHINES["provision"]["States"]["Start the app's tasks again"]["ItemProcessor"]["States"]
+    expression = states["See how many tasks it should run"]["Assign"]["wanted_tasks"]
+    assert evaluated(expression, {}, result={"Services": [{"DesiredCount": desired}]}) == wanted
 
 
 def test_return_never_stops_terraform() -> None:
