@@ -141,7 +141,7 @@ module "api" {
   application_subnet_ids = module.network.application_subnet_ids
 
   image                 = var.api_image
-  image_repository_arn  = var.api_image_repository_arn
+  image_repository_arns = compact([var.api_image_repository_arn, local.delivered_repository_arn])
   container_port        = var.api_port
   cpu                   = var.api_cpu
   memory                = var.api_memory
@@ -224,9 +224,10 @@ module "manifest" {
     cluster          = module.api.cluster
     services         = [module.api.service]
     scalable_targets = [module.api.scalable_target]
-    rules            = []
+    rules            = [module.background_jobs.rule]
     schedules        = []
-    pipelines        = []
+    pipelines        = module.delivery[*].pipeline
+    deployments      = [module.deployment.deployment]
     database = {
       active      = var.generations.database.active
       generations = { for generation, database in module.database : generation => database.manifest }
@@ -240,7 +241,7 @@ module "manifest" {
     }
     builds           = { database_jobs = module.database_jobs.project_name, media_jobs = module.media_jobs.project_name }
     health_check_url = module.api.health_check_url
-    alarm_arns       = []
+    alarm_arns       = module.background_jobs.alarm_arns
     topic_arns       = [var.notification_topic_arn]
   }
 }

@@ -7,3 +7,13 @@ output "media_bucket" {
   description = "Bucket of the files that the API uses."
   value       = module.media[var.generations.media.active].bucket
 }
+
+output "api_repository_url" {
+  description = "Where the API's image is pushed to; null without a delivery."
+  value       = one(module.delivery[*].repository_url)
+}
+
+output "connection_arn" {
+  description = "Connection to the repositories, which somebody confirms once when Terraform made it; null without a delivery."
+  value       = one(module.delivery[*].connection_arn)
+}

@@ -538,6 +538,97 @@ variable "api_access_logs_bucket" {
   default     = null
 }
 
+# Releases
+
+variable "delivery" {
+  description = "Where releases come from: repositories of the API and of the web app (<owner>/<name>), their branches, and patterns of the files whose change starts a release (none: every change). connection_arn null: Terraform makes a connection, which somebody confirms in the console once. null: no pipeline."
+  type = object({
+    api = object({
+      repository = string
+      branch     = optional(string, "main")
+      paths      = optional(list(string), [])
+    })
+    web = optional(object({
+      repository       = string
+      branch           = optional(string, "main")
+      paths            = optional(list(string), [])
+      api_url_variable = optional(string, "REACT_APP_API_URL") # by which the web app's build is told where the API is
+      output_directory = optional(string, "build")
+    }))
+    connection_arn      = optional(string)
+    connection_provider = optional(string, "GitHub")
+    build_image         = optional(string, "aws/codebuild/amazonlinux-x86_64-standard:5.0")
+    build_compute_type  = optional(string, "BUILD_GENERAL1_SMALL")
+    images_kept         = optional(number, 50)
+  })
+  default = null
+
+  validation {
+    condition     = alltrue([for source in try([var.delivery.api, var.delivery.web], []) : source == null || can(regex("^[^/[:space:]]+/[^[:space:]]+$", source.repository))])
+    error_message = "A repository in delivery must be <owner>/<name>."
+  }
+
+  validation {
+    condition     = alltrue([for source in try([var.delivery.api, var.delivery.web], []) : try(length(source.paths), 0) <= 8])
+    error_message = "paths in delivery must be at most 8 patterns: a trigger of CodePipeline takes no more."
+  }
+
+  validation {
+    condition     = try(var.delivery.connection_arn, null) == null || can(regex("^arn:[a-z-]+:(codestar-connections|codeconnections):[a-z0-9-]+:[0-9]{12}:connection/.+$", var.delivery.connection_arn))
+    error_message = "connection_arn in delivery must be the ARN of a connection."
+  }
+
+  validation {
+    condition     = try(var.delivery.images_kept >= 2, true)
+    error_message = "images_kept in delivery must be at least 2: a rollback needs the image before."
+  }
+}
+
+variable "release_traffic_shift" {
+  description = "How a release shifts traffic: a deployment configuration of CodeDeploy for ECS."
+  type        = string
+  default     = "CodeDeployDefault.ECSCanary10Percent5Minutes"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._+=,@-]{1,100}$", var.release_traffic_shift))
+    error_message = "release_traffic_shift must be the name of a deployment configuration, such as \"CodeDeployDefault.ECSAllAtOnce\"."
+  }
+}
+
+variable "release_termination_wait_minutes" {
+  description = "Minutes to keep the old tasks after a release has all the traffic: as long it can be rolled back within seconds, and a migration does not start."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = try(var.release_termination_wait_minutes >= 0 && var.release_termination_wait_minutes <= 2880 && floor(var.release_termination_wait_minutes) == var.release_termination_wait_minutes, false)
+    error_message = "release_termination_wait_minutes must be a whole number from 0 to 2880."
+  }
+}
+
+variable "release_alarm_names" {
+  description = "CloudWatch alarms that stop a release and roll it back."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.release_alarm_names) <= 10
+    error_message = "release_alarm_names must be at most 10: CodeDeploy watches no more."
+  }
+}
+
+variable "background_jobs_schedule" {
+  description = "When the background jobs start: an EventBridge schedule expression. A run that finds the one before at work does nothing."
+  type        = string
+  default     = "rate(15 minutes)"
+
+  validation {
+    condition     = can(regex("^(rate|cron)[(].+[)]$", var.background_jobs_schedule))
+    error_message = "background_jobs_schedule must be a schedule expression such as \"rate(15 minutes)\" or \"cron(0/15 * * * ? *)\"."
+  }
+}
+
 # Database jobs
 
 variable "database_jobs_compute_type" {

@@ -99,3 +99,39 @@ run "generations_share_the_secret_that_tasks_read" {
     error_message = "A generation is a labelled version of the environment's one secret."
   }
 }
+
+run "an_environment_without_repositories_has_releases_but_no_pipeline" {
+  module {
+    source = "./tests/environment"
+  }
+
+  assert {
+    condition     = length(module.delivery) == 0 && module.deployment.deployment == { application = "know-me-default-api", deployment_group = "know-me-default-api" }
+    error_message = "A release can be deployed by hand."
+  }
+
+  assert {
+    condition     = module.background_jobs.rule == { name = "know-me-default-background-jobs", event_bus_name = "default" }
+    error_message = "Background jobs run whether there is a pipeline or not."
+  }
+}
+
+run "an_environment_with_repositories_has_a_pipeline" {
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    delivery = { api = { repository = "know-me/api" } }
+  }
+
+  assert {
+    condition     = one(module.delivery[*].pipeline) == { name = "know-me-default", stages = ["Build", "Release"] }
+    error_message = "The pipeline is called like the environment."
+  }
+
+  assert {
+    condition     = output.api_repository_url != null
+    error_message = "The image has a repository."
+  }
+}

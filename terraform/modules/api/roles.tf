@@ -20,7 +20,7 @@ locals {
       Sid      = "PullImage"
       Effect   = "Allow"
       Action   = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
-      Resource = coalesce(var.image_repository_arn, "none")
+      Resource = var.image_repository_arns
     },
   ]
 }
@@ -110,7 +110,7 @@ resource "aws_iam_role_policy" "execution" {
           Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${data.aws_region.current.name}.amazonaws.com" } }
         },
       ],
-      [for statement in local.pull_image : statement if var.image_repository_arn != null],
+      [for statement in local.pull_image : statement if length(var.image_repository_arns) > 0],
     )
   })
 }

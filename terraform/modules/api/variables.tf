@@ -28,9 +28,9 @@ variable "image" {
   type        = string
 }
 
-variable "image_repository_arn" {
-  description = "ARN of the ECR repository of the image; null for a public registry."
-  type        = string
+variable "image_repository_arns" {
+  description = "ARNs of the ECR repositories from which images of the API come; none for a public registry."
+  type        = list(string)
 }
 
 variable "container_port" {

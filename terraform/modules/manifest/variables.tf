@@ -12,6 +12,7 @@ variable "document" {
     rules            = list(object({ name = string, event_bus_name = string }))
     schedules        = list(object({ name = string, group_name = string }))
     pipelines        = list(object({ name = string, stages = list(string) }))
+    deployments      = list(object({ application = string, deployment_group = string }))
     database = object({
       active = string
       generations = map(object({

@@ -9,7 +9,7 @@ variables {
   public_subnet_ids               = ["subnet-1", "subnet-2"]
   application_subnet_ids          = ["subnet-3", "subnet-4"]
   image                           = "know-me-api:1"
-  image_repository_arn            = null
+  image_repository_arns           = []
   container_port                  = 8000
   cpu                             = 256
   memory                          = 512
@@ -217,11 +217,11 @@ run "with_a_certificate_http_only_redirects" {
 
 run "pulling_from_a_repository_needs_that_repository_only" {
   variables {
-    image_repository_arn = "arn:aws:ecr:us-east-1:123456789012:repository/know-me-api"
+    image_repository_arns = ["arn:aws:ecr:us-east-1:123456789012:repository/know-me-api"]
   }
 
   assert {
-    condition     = contains([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource], "arn:aws:ecr:us-east-1:123456789012:repository/know-me-api")
+    condition     = one([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "PullImage"]) == ["arn:aws:ecr:us-east-1:123456789012:repository/know-me-api"]
     error_message = "Images may be pulled from the repository that is named."
   }
 }

@@ -24,7 +24,7 @@ run "releases_take_turns_between_two_target_groups" {
   }
 
   assert {
-    condition     = [for group in one(one(aws_codedeploy_deployment_group.this.load_balancer_info).target_group_pair_info).target_group : group.name] == var.target_group_names
+    condition     = [for group in one(one(aws_codedeploy_deployment_group.this.load_balancer_info).target_group_pair_info).target_group : group.name] == ["know-me-staging-api-blue", "know-me-staging-api-green"]
     error_message = "The pair is blue and green."
   }
 
