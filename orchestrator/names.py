@@ -94,6 +94,11 @@ class Names:
         """Pattern of the media buckets' names: one for each generation."""
         return self.of(f"media-*-{self.account}")
 
+    @property
+    def delivery_bucket(self) -> str:
+        """Bucket of what the stages of the pipeline hand on; Terraform makes it."""
+        return self.of(f"delivery-{self.account}")
+
     def project(self, name: str) -> str:
         """Return the ARN of a CodeBuild project."""
         return self.arn("codebuild", f"project/{name}")

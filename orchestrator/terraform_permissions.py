@@ -13,6 +13,7 @@ for. It cannot touch the orchestrator's own roles, its own among them, which hav
 
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
+from orchestrator.release_permissions import release_permissions
 from orchestrator.steps import NO_RESOURCE
 
 NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
@@ -34,6 +35,7 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_logs(names),
         *_roles(names),
         *_builds(names),
+        *release_permissions(names),
     ]
 
 
@@ -353,9 +355,14 @@ def _media(names: Names) -> list[Permission]:
                 "s3:PutLifecycleConfiguration",
             ),
             names.bucket(names.media_buckets),
+            names.bucket(names.delivery_bucket),
         ),
         # A generation without deletion protection is emptied before its bucket is deleted.
-        _named(("s3:DeleteObject", "s3:DeleteObjectVersion"), names.bucket(names.media_buckets, "*")),
+        _named(
+            ("s3:DeleteObject", "s3:DeleteObjectVersion"),
+            names.bucket(names.media_buckets, "*"),
+            names.bucket(names.delivery_bucket, "*"),
+        ),
         _named(
             (
                 "sqs:CreateQueue",
@@ -508,6 +515,9 @@ def _roles(names: Names) -> list[Permission]:
                     "iam:PassedToService": [
                         "ecs-tasks.amazonaws.com",
                         "codebuild.amazonaws.com",
+                        "codedeploy.amazonaws.com",
+                        "codepipeline.amazonaws.com",
+                        "events.amazonaws.com",
                         "vpc-flow-logs.amazonaws.com",
                     ]
                 }
