@@ -328,7 +328,7 @@ class Deployment:
     def describe(self) -> dict[str, Any]:
         """Return the API's DeploymentInfo."""
         rollback = self.rollback_info or {}
-        described = {
+        described: dict[str, Any] = {
             "applicationName": self.application,
             "deploymentGroupName": self.group,
             "deploymentConfigName": self.configuration,
