@@ -91,8 +91,9 @@ class Releases(CodeDeployBackend):  # type: ignore[misc]
         ]
 
     def revision_in_place(self, group: Group) -> dict[str, Any] | None:
-        """Return the revision of the group's latest deployment that succeeded; None when there is none."""
-        done = [each.revision for each in self.of_group(group) if each.status == "Succeeded"]
+        """Return the revision of the group's latest deployment that succeeded; None when there is none, or
+        when it was a rollback to what CreateService put in place."""
+        done = [each.revision or None for each in self.of_group(group) if each.status == "Succeeded"]
         return done[-1] if done else None
 
 
@@ -280,7 +281,8 @@ class Actions:
             described["lastAttemptedDeployment"] = deployments[-1].describe_short()
         if succeeded:
             described["lastSuccessfulDeployment"] = succeeded[-1].describe_short()
-            described["targetRevision"] = succeeded[-1].revision
+            if succeeded[-1].revision:
+                described["targetRevision"] = succeeded[-1].revision
         return described
 
     def _check(self, backend: Releases, group: Group, settings: Mapping[str, Any]) -> None:

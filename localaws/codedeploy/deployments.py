@@ -127,7 +127,8 @@ class Deployment:
     cluster, service:
         The ECS service.
     revision, configuration:
-        As CreateDeployment had them, or the group's.
+        As CreateDeployment had them, or the group's; the revision is empty in a rollback to what CreateService
+        put in place.
     creator:
         `user` or `codeDeployRollback`.
     undoes:
@@ -334,7 +335,7 @@ class Deployment:
             "deploymentConfigName": self.configuration,
             "deploymentId": self.id,
             "previousRevision": self.previous_revision,
-            "revision": self.revision,
+            "revision": self.revision or None,
             "status": self.status,
             "errorInformation": self.error,
             "createTime": self.created,

@@ -100,7 +100,7 @@ class Runner:
             deployment.settings,
             deployment.cluster,
             deployment.service,
-            deployment.previous_revision or deployment.revision,
+            dict(deployment.previous_revision or {}),  # none: what CreateService put in place
             "CodeDeployDefault.ECSAllAtOnce",
             f"Automatic rollback of the deployment {deployment.id}, which {WORDS[ending.trigger]}.",
             creator="codeDeployRollback",
