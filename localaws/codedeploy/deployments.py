@@ -127,8 +127,8 @@ class Deployment:
     cluster, service:
         The ECS service.
     revision, configuration:
-        As CreateDeployment had them, or the group's; the revision is empty in a rollback to what CreateService
-        put in place.
+        As CreateDeployment had them, or the group's; the revision is empty in a rollback to what
+        CreateService put in place.
     creator:
         `user` or `codeDeployRollback`.
     undoes:
