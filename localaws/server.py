@@ -33,6 +33,7 @@ MODULES = (
     "localaws.elbv2",
     "localaws.ecs",
     "localaws.applicationautoscaling",
+    "localaws.codedeploy",
     "localaws.events",
     "localaws.scheduler",
     "localaws.stepfunctions",
