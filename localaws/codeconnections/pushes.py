@@ -84,7 +84,12 @@ class Pushes:
             heads, known = repository.heads(), self._heads.get(name, {})
             self._heads[name] = heads
             found = [
-                Push(name, branch, commit, tuple(repository.changed(known.get(branch), commit)))
+                Push(
+                    name,
+                    branch,
+                    commit,
+                    tuple(repository.changed(known.get(branch), commit, [*known.values()])),
+                )
                 for branch, commit in heads.items()
                 if known.get(branch) != commit
             ]

@@ -8,6 +8,7 @@ import subprocess
 import threading
 import time
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -52,8 +53,16 @@ class Repository(Protocol):
     def archive(self, identifier: str) -> bytes:
         """Return the files of a commit as a zip archive."""
 
-    def changed(self, before: str | None, after: str) -> list[str]:
-        """Return the paths that differ between two commits; of a new branch, from where it forked."""
+    def changed(self, before: str | None, after: str, others: Sequence[str]) -> list[str]:
+        """Return the paths that a push changed.
+
+        Parameters
+        ----------
+        before, after:
+            Commits of the branch; before is None when the branch is new.
+        others:
+            Commits of the branches that were known: a new branch forked from one of them.
+        """
 
 
 class GitRepository:
@@ -100,18 +109,19 @@ class GitRepository:
         """Return the files of a commit as a zip archive."""
         return self._git("archive", "--format=zip", identifier)
 
-    def changed(self, before: str | None, after: str) -> list[str]:
-        """Return the paths that differ between two commits; of a new branch, from where it forked."""
-        base = before or self._fork_of(after)
-        return [
-            name for name in self._git("diff", "--name-only", "-z", base, after).decode().split("\0") if name
-        ]
+    def changed(self, before: str | None, after: str, others: Sequence[str]) -> list[str]:
+        """Return the paths that a push changed."""
+        base = before or self._fork_of(after, others)
+        listed = self._git("diff", "--name-only", "-z", base, after).decode(errors="replace")
+        return [name for name in listed.split("\0") if name]
 
-    def _fork_of(self, commit: str) -> str:
+    def _fork_of(self, commit: str, others: Sequence[str]) -> str:
+        if not others:
+            return EMPTY_TREE
         try:
-            return self._git("merge-base", "HEAD", commit).decode().strip()
+            return self._git("merge-base", commit, *others).decode().strip()
         except RepositoryError:
-            return EMPTY_TREE  # no common ancestor with the default branch: everything is new
+            return EMPTY_TREE  # no common ancestor with what was known: everything is new
 
 
 class DirectoryRepository:
@@ -167,7 +177,7 @@ class DirectoryRepository:
                 archive.write(file, file.relative_to(self._path).as_posix())
         return buffer.getvalue()
 
-    def changed(self, before: str | None, after: str) -> list[str]:
+    def changed(self, before: str | None, after: str, others: Sequence[str]) -> list[str]:  # noqa: ARG002
         """Return the paths that differ between two states that were seen."""
         old, new = self._known.get(before or "", {}), self._known.get(after, {})
         return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
