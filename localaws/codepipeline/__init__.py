@@ -41,7 +41,7 @@ def install(runtime: Runtime) -> None:
     def pushed(push: Push) -> None:
         for backend in _backends():
             for pipeline in list(backend.pipelines.values()):
-                found = started_by(pipeline.definition, push)
+                found = started_by(pipeline.definition, push, _heard)
                 if found is not None:
                     name, branch = found
                     detail = f"{push.repository} {branch} {push.commit}"
@@ -54,6 +54,11 @@ def install(runtime: Runtime) -> None:
 
 def _backends() -> list[Pipelines]:
     return [backend for account in list(codepipeline_backends.values()) for backend in list(account.values())]
+
+
+def _heard(connection_arn: str) -> bool:
+    connection = codeconnections.connections.find(connection_arn)
+    return connection is not None and connection.status == "AVAILABLE"
 
 
 def _under_way() -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ trigger every push to the branch of the source action starts it, unless `DetectC
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
@@ -77,11 +77,17 @@ def sources(definition: Document) -> Iterator[Document]:
                 yield action
 
 
-def started_by(definition: Document, push: Push) -> tuple[str, str] | None:
-    """Return (source action, branch) when the push starts the pipeline, otherwise None."""
+def started_by(definition: Document, push: Push, heard: Callable[[str], bool]) -> tuple[str, str] | None:
+    """Return (source action, branch) when the push starts the pipeline, otherwise None.
+
+    Parameters
+    ----------
+    heard:
+        Whether a push comes through the connection of that ARN: only when it is approved.
+    """
     for action in sources(definition):
         configuration = action["configuration"]
-        if configuration["FullRepositoryId"] != push.repository:
+        if configuration["FullRepositoryId"] != push.repository or not heard(configuration["ConnectionArn"]):
             continue
         branch = _started(definition, action, push)
         if branch is not None:

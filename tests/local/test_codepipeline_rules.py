@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from localaws.codeconnections.pushes import Push, Pushes
 from localaws.codeconnections.repositories import Repositories, RepositoryError
+from localaws.codepipeline import triggers
 from localaws.codepipeline.actions import ecs_deploy
 from localaws.codepipeline.actions.build import environment
 from localaws.codepipeline.actions.work import Work
@@ -22,7 +23,7 @@ from localaws.codepipeline.errors import ActionFailed, PipelineError
 from localaws.codepipeline.records import ActionRun, Execution
 from localaws.codepipeline.store import Artifact, Store
 from localaws.codepipeline.structure import check, completed
-from localaws.codepipeline.triggers import fits, started_by
+from localaws.codepipeline.triggers import fits
 from localaws.codepipeline.variables import VariableError, resolve
 
 SOURCE = {
@@ -72,6 +73,11 @@ def push(branch: str = "main", *changed: str, repository: str = "know-me/app") -
     return Push(repository, branch, "c0ffee", changed)
 
 
+def started_by(definition: dict[str, Any], pushed: Push) -> tuple[str, str] | None:
+    """Return what a push starts that came through an approved connection."""
+    return triggers.started_by(definition, pushed, lambda _: True)
+
+
 def trigger(*pushes: dict[str, Any]) -> dict[str, Any]:
     configuration = {"sourceActionName": "Source", "push": list(pushes)}
     return {"providerType": "CodeStarSourceConnection", "gitConfiguration": configuration}
@@ -108,6 +114,13 @@ def test_a_push_to_the_branch_of_the_source_starts_a_pipeline_without_triggers()
     assert started_by(pipeline(), push("main")) == ("Source", "main")
     assert started_by(pipeline(), push("other")) is None
     assert started_by(pipeline(), push("main", repository="know-me/web")) is None
+
+
+def test_a_push_is_not_heard_through_a_connection_that_nobody_approved() -> None:
+    approved = list[str]()
+    assert triggers.started_by(pipeline(), push("main"), approved.__contains__) is None
+    approved.append("arn:aws:codestar-connections:us-east-1:123456789012:connection/1")
+    assert triggers.started_by(pipeline(), push("main"), approved.__contains__) == ("Source", "main")
 
 
 def test_detect_changes_false_starts_nothing() -> None:
