@@ -29,6 +29,7 @@ def lambda_handler(event: Event, settings: Settings, logger: Logger) -> dict[str
         )
     except ClientError:
         logger.exception("The schema migration could not be started; the deployment is told so")
+        # Not raised: Lambda would call again, and migrate for a deployment that has failed by then.
         report_failed(client("codedeploy"), hook)
-        raise
+        started = False
     return {"deployment_id": hook.deployment_id, "started": started}

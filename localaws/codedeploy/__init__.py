@@ -11,7 +11,8 @@ what is not is said by each module: `groups`, `configurations`, `appspec`, `proc
 Not true: a deployment's rollback shows the lifecycle event AllowTraffic alone, and a rollback of a rollback
 never comes. AfterAllowTestTraffic needs a test listener.
 
-Refused by name: deployments of the compute platforms Server and Lambda, revisions of applications, instances.
+Refused by name: deployments of the compute platforms Server and Lambda, RegisterApplicationRevision and the
+listing of revisions (GetApplicationRevision knows what was deployed), instances.
 """
 
 from collections.abc import Callable, Mapping
@@ -34,6 +35,7 @@ ACTIONS = (
     "create_deployment_group", "get_deployment_group", "batch_get_deployment_groups",
     "list_deployment_groups", "update_deployment_group", "delete_deployment_group",
     "create_deployment", "get_deployment", "batch_get_deployments", "list_deployments",
+    "get_application_revision",
     "stop_deployment", "continue_deployment", "put_lifecycle_event_hook_execution_status",
     "list_deployment_targets", "get_deployment_target", "batch_get_deployment_targets",
 )  # fmt: skip

@@ -282,7 +282,7 @@ class Actions:
         if succeeded:
             described["lastSuccessfulDeployment"] = succeeded[-1].describe_short()
             if succeeded[-1].revision:
-                described["targetRevision"] = succeeded[-1].revision
+                described["targetRevision"] = appspec.described(succeeded[-1].revision)
         return described
 
     def _check(self, backend: Releases, group: Group, settings: Mapping[str, Any]) -> None:
@@ -418,6 +418,27 @@ class Actions:
         token = str(request.get("lifecycleEventHookExecutionId"))
         backend.hooks.put(backend.deployment(request).id, token, str(request.get("status")))
         return {"lifecycleEventHookExecutionId": token}
+
+    def get_application_revision(self, backend: Releases, request: Request) -> Answer:
+        """GetApplicationRevision: an AppSpec given inline, by its hash; with its text, which GetDeployment
+        leaves out."""
+        name, asked = str(request.get("applicationName")), request.get("revision") or {}
+        if name not in backend.applications:
+            raise CodeDeployError(
+                "ApplicationDoesNotExistException", f"No application found for name: {name}"
+            )
+        wanted = (asked.get("appSpecContent") or {}).get("sha256")
+        for each in backend.deployments.values():
+            content = (each.revision.get("appSpecContent") or {}).get("content")
+            if each.application == name and content and appspec.sha256_of(content) == wanted:
+                revision = {
+                    "revisionType": "AppSpecContent",
+                    "appSpecContent": {"content": content, "sha256": wanted},
+                }
+                return {"applicationName": name, "revision": revision, "revisionInfo": {}}
+        raise CodeDeployError(
+            "RevisionDoesNotExistException", f"The application {name} has no such revision."
+        )
 
     # ------------------------------------------------------------------ targets
 

@@ -90,6 +90,24 @@ def content_of(revision: Mapping[str, Any], read: Callable[[Mapping[str, Any]], 
     return str(inline["content"])
 
 
+def described(revision: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    """Return a revision as deployments and groups show it: of an AppSpec given inline, its hash alone.
+
+    https://docs.aws.amazon.com/cli/latest/reference/deploy/get-deployment.html
+    """
+    if not revision:
+        return None
+    shown = dict(revision)
+    if shown.get("appSpecContent"):
+        shown["appSpecContent"] = {"sha256": sha256_of(shown["appSpecContent"]["content"])}
+    return shown
+
+
+def sha256_of(content: str) -> str:
+    """Return the hash by which CodeDeploy knows an AppSpec."""
+    return hashlib.sha256(content.encode()).hexdigest()
+
+
 def parse(content: str) -> AppSpec:
     """Return what an AppSpec file asks for.
 

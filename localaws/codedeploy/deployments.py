@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from localaws.codedeploy import appspec
 from localaws.codedeploy.errors import CodeDeployError, EndingError
 
 ENDED = ("Succeeded", "Failed", "Stopped")
@@ -334,8 +335,8 @@ class Deployment:
             "deploymentGroupName": self.group,
             "deploymentConfigName": self.configuration,
             "deploymentId": self.id,
-            "previousRevision": self.previous_revision,
-            "revision": self.revision or None,
+            "previousRevision": appspec.described(self.previous_revision),
+            "revision": appspec.described(self.revision),
             "status": self.status,
             "errorInformation": self.error,
             "createTime": self.created,

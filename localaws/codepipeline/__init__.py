@@ -9,8 +9,8 @@ action acts as the role of the action or the pipeline, and fails with what the s
 pipeline runs at once, as on AWS: while its connection waits for approval that first execution fails.
 
 Actions, of the owner AWS: Source `CodeStarSourceConnection` (repositories of this machine, see
-`localaws.codeconnections`; CODE_ZIP), Build and Test `CodeBuild`, Deploy `CodeDeployToECS` and `S3`, Invoke
-`Lambda`. Any other is refused when the pipeline is made.
+`localaws.codeconnections`; CODE_ZIP) and `S3` (an object with versions), Build and Test `CodeBuild`, Deploy
+`CodeDeployToECS` and `S3`, Invoke `Lambda`. Any other is refused when the pipeline is made.
 
 Not true: transitions do not enable themselves after days; the conditions of a stage, approvals, tags and
 pull requests as triggers, artifact stores of other regions, webhooks, batch builds and filters of the lists

@@ -1,8 +1,6 @@
 """CodeDeploy releases ECS services, with processes behind a load balancer: tests that would pass against
 AWS, were it not for the shortened waits."""
 
-
-
 import io
 import json
 import subprocess

@@ -169,7 +169,7 @@ resource "aws_iam_role_policy" "pipeline" {
       {
         Sid      = "SeeArtifacts"
         Effect   = "Allow"
-        Action   = ["s3:GetBucketVersioning", "s3:GetBucketLocation", "s3:GetBucketAcl"]
+        Action   = ["s3:GetBucketVersioning", "s3:GetBucketLocation", "s3:GetBucketAcl", "s3:ListBucket"]
         Resource = [aws_s3_bucket.artifacts.arn, "arn:${local.partition}:s3:::${local.tools_bucket}"]
       },
       {

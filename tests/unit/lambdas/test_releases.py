@@ -7,7 +7,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 from know_me.errors import InvalidRelease, LockHeld
 from know_me.lock import Lock
 from know_me.manifest import Deployment, Manifest
@@ -114,8 +113,9 @@ def test_a_migration_that_cannot_be_started_is_reported_by_the_hook_itself(
     stubbed.expect("codedeploy", "put_lifecycle_event_hook_execution_status", failed(), {})
     # When it is called
     event = {"DeploymentId": "d-ABC123XYZ", "LifecycleEventHookExecutionId": "eyJhb"}
-    with pytest.raises(ClientError):
-        step.lambda_handler(event, SimpleNamespace(aws_request_id="request-1"))
+    found = step.lambda_handler(event, SimpleNamespace(aws_request_id="request-1"))
+    # And Lambda does not call the function again: the deployment is over
+    assert found == {"deployment_id": "d-ABC123XYZ", "started": False}
 
 
 @pytest.mark.parametrize(
