@@ -88,6 +88,7 @@ def manifest_document(
         "rules": [{"name": "nightly", "event_bus_name": "default"}],
         "schedules": [{"name": "background-jobs", "group_name": "default"}],
         "pipelines": [{"name": "api", "stages": ["Source", "Deploy"]}],
+        "deployments": [{"application": "know-me-staging-api", "deployment_group": "know-me-staging-api"}],
         "database": {
             "active": active,
             "generations": {name: database(name) for name in generations or ("blue",)},
