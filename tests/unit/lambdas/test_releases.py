@@ -25,7 +25,7 @@ from know_me.releases import (
 )
 from know_me.settings import Settings
 
-from tests.unit.lambdas.conftest import ACCOUNT, REGION, Stubbed, execution
+from tests.unit.lambdas.conftest import ACCOUNT, REGION, Stubbed, execution, manifest_document
 
 DEFINITION = f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/know-me-staging-api:12"
 MACHINE = f"arn:aws:states:{REGION}:{ACCOUNT}:stateMachine:know-me-staging-schema-migration"
@@ -238,3 +238,126 @@ def test_releases_migrations_of_the_schema_and_background_jobs_are_waited_for(
         "the schema-migration run x",
         "the background-jobs run x",
     ]
+
+
+# ------------------------------------------------------------------ the steps as a whole
+
+
+def step(name: str, stubbed: Stubbed, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Return a step's handler, whose clients are stubs."""
+    module = importlib.import_module(name)
+    monkeypatch.setattr(module, "client", stubbed.client)
+    return lambda **event: module.lambda_handler(event, SimpleNamespace(aws_request_id="request-1"))
+
+
+def expect_environment(stubbed: Stubbed, *, desired: int = 1, lock: Lock | None = None) -> None:
+    """Answer what both steps ask: the lock, the manifest, the service in the middle of a release."""
+    item = (
+        {} if lock is None else {"Item": {key: {"S": str(value)} for key, value in lock if value is not None}}
+    )
+    stubbed.expect(
+        "dynamodb",
+        "get_item",
+        {
+            "TableName": "know-me-staging-lock",
+            "Key": {"environment": {"S": "staging"}},
+            "ConsistentRead": True,
+        },
+        item,
+    )
+    stubbed.expect(
+        "ssm",
+        "get_parameter",
+        {"Name": "/know-me/staging/manifest"},
+        {"Parameter": {"Name": "manifest", "Value": json.dumps(manifest_document())}},
+    )
+    task_sets = [
+        {
+            "status": status,
+            "taskDefinition": definition,
+            "launchType": "FARGATE",
+            "networkConfiguration": {
+                "awsvpcConfiguration": {"subnets": ["subnet-3"], "securityGroups": ["sg-2"]}
+            },
+        }
+        for status, definition in (("PRIMARY", DEFINITION.replace(":12", ":11")), ("ACTIVE", DEFINITION))
+    ]
+    stubbed.expect(
+        "ecs",
+        "describe_services",
+        {"cluster": "know-me-staging", "services": ["know-me-staging-api"]},
+        {"services": [{"status": "ACTIVE", "desiredCount": desired, "taskSets": task_sets}]},
+    )
+
+
+NETWORK = {
+    "AwsvpcConfiguration": {
+        "Subnets": ["subnet-3"],
+        "SecurityGroups": ["sg-2"],
+        "AssignPublicIp": "DISABLED",
+    }
+}
+
+
+def test_the_new_image_runs_in_the_network_of_the_service(
+    aws: None, stubbed: Stubbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expect_environment(stubbed)
+    expect_content(stubbed, YAML)
+    assert step("find_new_image", stubbed, monkeypatch)(deployment_id="d-ABC123XYZ") == {
+        "cluster": "know-me-staging",
+        "task_definition": DEFINITION,
+        "container": "api",
+        "launch_type": "FARGATE",
+        "network": NETWORK,
+    }
+
+
+@pytest.mark.parametrize(("desired", "skipped"), [(1, False), (0, True)])
+def test_background_jobs_take_the_image_that_serves_unless_the_app_is_stopped_for_a_run(
+    aws: None, stubbed: Stubbed, monkeypatch: pytest.MonkeyPatch, desired: int, skipped: bool
+) -> None:
+    # Given that a migration holds the lock, which alone is no reason: it may still copy ahead
+    lock = Lock(
+        environment="staging", run_id="run-1", execution_arn="arn:1", purpose="migrate", taken_at="2026-03-01"
+    )
+    expect_environment(stubbed, desired=desired, lock=lock)
+    stubbed.expect(
+        "ecs",
+        "list_tasks",
+        {"cluster": "know-me-staging", "startedBy": "background-jobs", "desiredStatus": "RUNNING"},
+        {"taskArns": []},
+    )
+    # When the runbook asks
+    found = step("find_running_image", stubbed, monkeypatch)(started_by="background-jobs")
+    # Then it is told what the primary task set runs, not what is being released
+    assert found["order"]["task_definition"] == DEFINITION.replace(":12", ":11")
+    assert (found["skip"] is not None) is skipped
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_people_hear_of_a_migration_that_was_stopped_when_codedeploy_still_waited(
+    aws: None, stubbed: Stubbed, monkeypatch: pytest.MonkeyPatch, waits: bool
+) -> None:
+    action = "put_lifecycle_event_hook_execution_status"
+    arn = execution("schema-migration", "d-ABC123XYZ")
+    if waits:
+        stubbed.expect("codedeploy", action, failed(), {})
+        text = (
+            f"The execution {arn} was stopped by hand, so the deployment d-ABC123XYZ was told that it "
+            "failed. Look at the schema of the database, then release again."
+        )
+        stubbed.expect(
+            "sns",
+            "publish",
+            {
+                "TopicArn": f"arn:aws:sns:{REGION}:{ACCOUNT}:know-me-staging-notifications",
+                "Subject": "Know Me staging: the schema migration of d-ABC123XYZ failed",
+                "Message": text,
+            },
+            {},
+        )
+    else:
+        stubbed.refuse("codedeploy", action, "LifecycleEventAlreadyCompletedException", failed())
+    detail = {"executionArn": arn, "status": "ABORTED", "input": INPUT, "name": "d-ABC123XYZ"}
+    assert step("report_lost_schema_migration", stubbed, monkeypatch)(detail=detail) == {"reported": waits}
