@@ -20,7 +20,12 @@ from botocore.exceptions import ClientError
 
 from examples.api.media import MEDIA_PREFIX
 from examples.commands import PROJECT, CommandFailedError, run
-from examples.database_access import certificate_bundle_url, connection_string, secret_value
+from examples.database_access import (
+    certificate_bundle_url,
+    connection_string,
+    connection_string_of_secret,
+    secret_value,
+)
 from examples.executions import Execution, Executions
 
 API_IMAGE = "know-me/api:demo"
@@ -131,6 +136,7 @@ class KnowMeEnvironment:
         terraform_variables = {
             "api_image": API_IMAGE,
             "api_listener_port": self.listener_port,
+            "api_test_listener_port": self.listener_port + 1000,
             "database_engine_version": self.engine_version or self.newest_engine_version(),
             "database_instance_class": "db.t4g.micro",
             "database_certificate_bundle_url": certificate_bundle_url(),
@@ -253,8 +259,10 @@ class KnowMeEnvironment:
     def application_connection_string(self, name: str | None = None) -> str:
         """Return how the application role reaches a generation."""
         generation = self.generation(name)
-        return connection_string(
-            secret_value(generation["application_secret_arn"], self.clients["secretsmanager"])
+        return connection_string_of_secret(
+            generation["application_secret_arn"],
+            self.clients["secretsmanager"],
+            label=generation["application_secret_label"],
         )
 
     def master_connection_string(self, name: str | None = None) -> str:

@@ -14,6 +14,7 @@ for. It cannot touch the orchestrator's own roles, its own among them, which hav
 from orchestrator.edge_permissions import edge_permissions
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
+from orchestrator.release_permissions import release_permissions
 from orchestrator.steps import NO_RESOURCE
 
 NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
@@ -36,6 +37,7 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_roles(names),
         *_builds(names),
         *edge_permissions(names),
+        *release_permissions(names),
     ]
 
 
@@ -75,7 +77,7 @@ def _parameters(names: Names) -> list[Permission]:
                 "ssm:RemoveTagsFromResource",
                 "ssm:ListTagsForResource",
             ),
-            (names.parameter("manifest"),),
+            tuple(map(names.parameter, ("manifest", "media/bucket", "api/task-definition"))),
         ),
         Permission(("ssm:DescribeParameters",), ("*",), DESCRIBE_ALL),
     ]
@@ -356,12 +358,14 @@ def _media(names: Names) -> list[Permission]:
             ),
             names.bucket(names.media_buckets),
             names.bucket(names.web_bucket),
+            names.bucket(names.delivery_bucket),
         ),
         # A bucket without deletion protection is emptied before it is deleted.
         _named(
             ("s3:DeleteObject", "s3:DeleteObjectVersion"),
             names.bucket(names.media_buckets, "*"),
             names.bucket(names.web_bucket, "*"),
+            names.bucket(names.delivery_bucket, "*"),
         ),
         _named(
             (
@@ -515,6 +519,9 @@ def _roles(names: Names) -> list[Permission]:
                     "iam:PassedToService": [
                         "ecs-tasks.amazonaws.com",
                         "codebuild.amazonaws.com",
+                        "codedeploy.amazonaws.com",
+                        "codepipeline.amazonaws.com",
+                        "events.amazonaws.com",
                         "vpc-flow-logs.amazonaws.com",
                     ]
                 }

@@ -3,7 +3,7 @@
 locals {
   https        = var.domain_name != null || var.api_certificate_arn != null
   api_name     = var.domain_name == null ? var.api_domain_name : module.dns.api_name
-  api_hosts    = concat(local.api_name[*], [module.api.balancer.dns_name], var.firewall_hosts)
+  api_hosts    = concat(local.api_name[*], [module.api.load_balancer.dns_name], var.firewall_hosts)
   runbook_arns = "arn:${local.partition}:states:${local.region}:${local.account_id}:stateMachine:${local.name}"
 
   # Pages load their own files, show pictures and films from anywhere over HTTPS, and call the API.
@@ -30,7 +30,7 @@ module "dns" {
 
   environment = var.environment
   domain_name = var.domain_name
-  api         = { dns_name = module.api.balancer.dns_name, zone_id = module.api.balancer.zone_id }
+  api         = { dns_name = module.api.load_balancer.dns_name, zone_id = module.api.load_balancer.zone_id }
   web         = module.web.distribution
 }
 
@@ -56,7 +56,7 @@ module "firewall" {
   scope              = "REGIONAL"
   hosts              = local.api_hosts
   rate_limit         = var.firewall_rate_limit
-  resource_arns      = { api = module.api.balancer.arn }
+  resource_arns      = { api = module.api.load_balancer.arn }
   log_retention_days = var.log_retention_days
   kms_key_arn        = aws_kms_key.environment.arn
 }
@@ -84,8 +84,8 @@ module "watching" {
 
   name                   = local.name
   notification_topic_arn = var.notification_topic_arn
-  balancer               = module.api.balancer.arn_suffix
-  target_groups          = module.api.target_groups
+  balancer               = module.api.load_balancer.arn_suffix
+  target_groups          = { for number, colour in ["blue", "green"] : colour => module.api.target_groups[number].arn_suffix }
   service                = { cluster = module.api.service.cluster, name = module.api.service.name }
   databases = {
     for generation, database in module.database : generation => {
@@ -94,7 +94,7 @@ module "watching" {
     }
   }
   runbooks = {
-    for name in ["provision", "migrate", "return", "schema-migration", "background-jobs"] : name => "${local.runbook_arns}-${name}"
+    for name in ["provision", "migrate", "return", "schema-migration"] : name => "${local.runbook_arns}-${name}"
   }
   dead_letter_queues = { return = "${local.name}-return-undelivered" }
   distribution_id    = module.web.distribution_id

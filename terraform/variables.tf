@@ -397,7 +397,7 @@ variable "api_environment" {
 
   validation {
     condition     = length([for name in keys(var.api_environment) : name if startswith(name, "DATABASE_") || contains(["DJANGO_SECRET_KEY", "MEDIA_BUCKET"], name)]) == 0
-    error_message = "api_environment must not contain DATABASE_…, MEDIA_BUCKET or DJANGO_SECRET_KEY: they follow from the active generations and the environment's own key."
+    error_message = "api_environment must not contain DATABASE_…, MEDIA_BUCKET or DJANGO_SECRET_KEY: tasks read them from the environment's secrets and parameters."
   }
 }
 
@@ -456,6 +456,17 @@ variable "api_maximum_tasks" {
   }
 }
 
+variable "api_requests_per_task" {
+  description = "Requests per task and minute that autoscaling aims at, besides 60 % of the CPU."
+  type        = number
+  default     = 1000
+
+  validation {
+    condition     = var.api_requests_per_task >= 1
+    error_message = "api_requests_per_task must be at least 1."
+  }
+}
+
 variable "api_listener_port" {
   description = "Port of the load balancer's HTTP listener. With a certificate it redirects to HTTPS."
   type        = number
@@ -464,6 +475,25 @@ variable "api_listener_port" {
   validation {
     condition     = var.api_listener_port >= 1 && var.api_listener_port <= 65535 && var.api_listener_port != 443
     error_message = "api_listener_port must be 1 to 65535 and not 443."
+  }
+}
+
+variable "api_test_listener_port" {
+  description = "Port of the listener on which a release answers before it gets the production traffic; null for 8443 with a certificate and 8080 without."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = try(var.api_test_listener_port >= 1 && var.api_test_listener_port <= 65535, var.api_test_listener_port == null)
+    error_message = "api_test_listener_port must be 1 to 65535."
+  }
+
+  validation {
+    condition = !contains(
+      var.api_certificate_arn == null && var.domain_name == null ? [var.api_listener_port] : [var.api_listener_port, 443],
+      coalesce(var.api_test_listener_port, var.api_certificate_arn == null && var.domain_name == null ? 8080 : 8443),
+    )
+    error_message = "api_test_listener_port, which is 8443 with a certificate and 8080 without unless it is set, must be another port than the production traffic's and api_listener_port."
   }
 }
 
@@ -510,10 +540,113 @@ variable "api_allowed_cidr_blocks" {
   }
 }
 
+variable "api_test_allowed_cidr_blocks" {
+  description = "IPv4 ranges that may reach the listener on which a release answers before it gets the production traffic; none for nobody."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for block in var.api_test_allowed_cidr_blocks : can(cidrhost(block, 0))])
+    error_message = "api_test_allowed_cidr_blocks must be IPv4 ranges such as 203.0.113.0/24."
+  }
+}
+
 variable "api_access_logs_bucket" {
   description = "Bucket for the load balancer's access logs, with a policy that lets it write; null for none."
   type        = string
   default     = null
+}
+
+# Releases
+
+variable "delivery" {
+  description = "Where releases come from: repositories of the API and of the web app (<owner>/<name>), their branches, and patterns of the files whose change starts a release (none: every change). connection_arn null: Terraform makes a connection, which somebody confirms in the console once. null: no pipeline."
+  type = object({
+    api = object({
+      repository = string
+      branch     = optional(string, "main")
+      paths      = optional(list(string), [])
+    })
+    web = optional(object({
+      repository       = string
+      branch           = optional(string, "main")
+      paths            = optional(list(string), [])
+      api_url_variable = optional(string, "REACT_APP_API_URL") # by which the web app's build is told where the API is
+      output_directory = optional(string, "build")
+    }))
+    connection_arn      = optional(string)
+    connection_provider = optional(string, "GitHub")
+    build_image         = optional(string, "aws/codebuild/amazonlinux-x86_64-standard:5.0")
+    build_compute_type  = optional(string, "BUILD_GENERAL1_SMALL")
+    images_kept         = optional(number, 50)
+  })
+  default = null
+
+  validation {
+    condition     = alltrue([for source in try([var.delivery.api, var.delivery.web], []) : source == null || can(regex("^[^/[:space:]]+/[^[:space:]]+$", source.repository))])
+    error_message = "A repository in delivery must be <owner>/<name>."
+  }
+
+  validation {
+    condition     = alltrue([for source in try([var.delivery.api, var.delivery.web], []) : try(length(source.paths), 0) <= 8])
+    error_message = "paths in delivery must be at most 8 patterns: a trigger of CodePipeline takes no more."
+  }
+
+  validation {
+    condition     = try(var.delivery.connection_arn, null) == null || can(regex("^arn:[a-z-]+:(codestar-connections|codeconnections):[a-z0-9-]+:[0-9]{12}:connection/.+$", var.delivery.connection_arn))
+    error_message = "connection_arn in delivery must be the ARN of a connection."
+  }
+
+  validation {
+    condition     = try(var.delivery.images_kept >= 2, true)
+    error_message = "images_kept in delivery must be at least 2: a rollback needs the image before."
+  }
+}
+
+variable "release_traffic_shift" {
+  description = "How a release shifts traffic: a deployment configuration of CodeDeploy for ECS."
+  type        = string
+  default     = "CodeDeployDefault.ECSCanary10Percent5Minutes"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._+=,@-]{1,100}$", var.release_traffic_shift))
+    error_message = "release_traffic_shift must be the name of a deployment configuration, such as \"CodeDeployDefault.ECSAllAtOnce\"."
+  }
+}
+
+variable "release_termination_wait_minutes" {
+  description = "Minutes to keep the old tasks after a release has all the traffic: as long it can be rolled back within seconds, and a migration does not start."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = try(var.release_termination_wait_minutes >= 0 && var.release_termination_wait_minutes <= 2880 && floor(var.release_termination_wait_minutes) == var.release_termination_wait_minutes, false)
+    error_message = "release_termination_wait_minutes must be a whole number from 0 to 2880."
+  }
+}
+
+variable "release_alarm_names" {
+  description = "CloudWatch alarms that stop a release and roll it back."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.release_alarm_names) <= 10
+    error_message = "release_alarm_names must be at most 10: CodeDeploy watches no more."
+  }
+}
+
+variable "background_jobs_schedule" {
+  description = "When the background jobs start: an EventBridge schedule expression. A run that finds the one before at work does nothing."
+  type        = string
+  default     = "rate(15 minutes)"
+
+  validation {
+    condition     = can(regex("^(rate|cron)[(].+[)]$", var.background_jobs_schedule))
+    error_message = "background_jobs_schedule must be a schedule expression such as \"rate(15 minutes)\" or \"cron(0/15 * * * ? *)\"."
+  }
 }
 
 # Database jobs

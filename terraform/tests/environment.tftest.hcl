@@ -37,7 +37,7 @@ run "a_new_environment" {
   }
 
   assert {
-    condition     = keys(module.database["blue"].manifest) == keys({ allocated_storage = 0, application_role = 0, application_secret_arn = 0, database_name = 0, endpoint = 0, engine_version = 0, generation = 0, instance_id = 0, master_secret_arn = 0, port = 0, security_group_ids = 0, subnet_ids = 0 })
+    condition     = keys(module.database["blue"].manifest) == keys({ allocated_storage = 0, application_role = 0, application_secret_arn = 0, application_secret_label = 0, database_name = 0, endpoint = 0, engine_version = 0, generation = 0, instance_id = 0, master_secret_arn = 0, port = 0, security_group_ids = 0, subnet_ids = 0 })
     error_message = "A generation in the manifest has the contract's fields."
   }
 
@@ -85,6 +85,59 @@ run "media_with_the_environments_key" {
   assert {
     condition     = output.media_bucket == "know-me-default-media-blue-123456789012"
     error_message = "Encryption with the environment's key is possible when nothing is public."
+  }
+}
+
+run "generations_share_the_secret_that_tasks_read" {
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    generations = {
+      database = { active = "blue", all = { blue = {}, green = {} } }
+    }
+  }
+
+  assert {
+    condition     = { for name, database in module.database : name => [database.manifest.application_secret_arn, database.manifest.application_secret_label] } == { for name in ["blue", "green"] : name => [module.stores.application_secret_arn, name] }
+    error_message = "A generation is a labelled version of the environment's one secret."
+  }
+}
+
+run "an_environment_without_repositories_has_releases_but_no_pipeline" {
+  module {
+    source = "./tests/environment"
+  }
+
+  assert {
+    condition     = length(module.delivery) == 0 && module.deployment.deployment == { application = "know-me-default-api", deployment_group = "know-me-default-api" }
+    error_message = "A release can be deployed by hand."
+  }
+
+  assert {
+    condition     = module.background_jobs.rule == { name = "know-me-default-background-jobs", event_bus_name = "default" }
+    error_message = "Background jobs run whether there is a pipeline or not."
+  }
+}
+
+run "an_environment_with_repositories_has_a_pipeline" {
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    delivery = { api = { repository = "know-me/api" } }
+  }
+
+  assert {
+    condition     = one(module.delivery[*].pipeline) == { name = "know-me-default", stages = ["Build", "Release"] }
+    error_message = "The pipeline is called like the environment."
+  }
+
+  assert {
+    condition     = output.api_repository_url != null
+    error_message = "The image has a repository."
   }
 }
 

@@ -499,6 +499,174 @@ run "a_compute_type_that_codebuild_does_not_know_is_refused" {
   expect_failures = [var.media_jobs_compute_type]
 }
 
+run "test_traffic_on_the_port_of_production_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_listener_port = 8080
+  }
+
+  expect_failures = [var.api_test_listener_port]
+}
+
+run "a_port_that_is_none_for_test_traffic_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_test_listener_port = 70000
+  }
+
+  expect_failures = [var.api_test_listener_port]
+}
+
+run "test_traffic_from_what_is_no_range_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_test_allowed_cidr_blocks = ["everybody"]
+  }
+
+  expect_failures = [var.api_test_allowed_cidr_blocks]
+}
+
+run "no_request_per_task_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_requests_per_task = 0
+  }
+
+  expect_failures = [var.api_requests_per_task]
+}
+
+run "a_repository_without_an_owner_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    delivery = { api = { repository = "api" } }
+  }
+
+  expect_failures = [var.delivery]
+}
+
+run "a_connection_that_is_no_arn_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    delivery = { api = { repository = "know-me/api" }, connection_arn = "github" }
+  }
+
+  expect_failures = [var.delivery]
+}
+
+run "a_delivery_that_keeps_no_image_to_go_back_to_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    delivery = { api = { repository = "know-me/api" }, images_kept = 1 }
+  }
+
+  expect_failures = [var.delivery]
+}
+
+run "more_paths_than_a_trigger_takes_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    delivery = { api = { repository = "know-me/api", paths = ["1", "2", "3", "4", "5", "6", "7", "8", "9"] } }
+  }
+
+  expect_failures = [var.delivery]
+}
+
+run "a_termination_wait_of_half_a_minute_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    release_termination_wait_minutes = 0.5
+  }
+
+  expect_failures = [var.release_termination_wait_minutes]
+}
+
+run "more_alarms_than_codedeploy_watches_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    release_alarm_names = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]
+  }
+
+  expect_failures = [var.release_alarm_names]
+}
+
+run "background_jobs_every_now_and_then_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    background_jobs_schedule = "every 15 minutes"
+  }
+
+  expect_failures = [var.background_jobs_schedule]
+}
+
+run "a_traffic_shift_with_blanks_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    release_traffic_shift = "all at once"
+  }
+
+  expect_failures = [var.release_traffic_shift]
+}
+
 run "a_domain_in_capitals_is_refused" {
   command = plan
 

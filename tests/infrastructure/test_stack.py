@@ -304,10 +304,14 @@ def test_the_lock_table_can_be_recovered_to_any_moment(assembly: Assembly) -> No
 
 
 def test_topic_and_queue_are_encrypted_and_reached_with_tls_only(assembly: Assembly) -> None:
-    (topic,), (queue,) = assembly.properties("AWS::SNS::Topic"), assembly.properties("AWS::SQS::Queue")
-    assert topic["KmsMasterKeyId"] and queue["SqsManagedSseEnabled"] is True
-    for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
-        (policy,) = assembly.properties(kind)
+    (topic,), queues = assembly.properties("AWS::SNS::Topic"), assembly.properties("AWS::SQS::Queue")
+    assert topic["KmsMasterKeyId"] and queues
+    assert [queue for queue in queues if queue["SqsManagedSseEnabled"] is not True] == []
+    policies = {
+        kind: assembly.properties(kind) for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy")
+    }
+    assert [len(each) for each in policies.values()] == [1, len(queues)]
+    for policy in (policy for each in policies.values() for policy in each):
         conditions = [each.get("Condition", {}) for each in policy["PolicyDocument"]["Statement"]]
         assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
 
@@ -426,9 +430,15 @@ def test_the_functions_hold_the_steps_and_no_leftovers(assembly: Assembly) -> No
 # ------------------------------------------------------------------ the safety net
 
 
+def rule_called(assembly: Assembly, name: str) -> dict[str, Any]:
+    """Return the properties of a rule."""
+    (rule,) = (each for each in assembly.properties("AWS::Events::Rule") if each["Name"] == name)
+    return rule
+
+
 def test_a_migration_that_ends_badly_is_returned(assembly: Assembly) -> None:
-    # Given the only rule of the stack
-    (rule,) = assembly.properties("AWS::Events::Rule")
+    # Given the rule that starts return
+    rule = rule_called(assembly, "know-me-staging-return-after-failure")
     # When a migrate execution fails, times out or is stopped
     (migrate,) = [
         name
@@ -450,3 +460,45 @@ def test_a_migration_that_ends_badly_is_returned(assembly: Assembly) -> None:
     }
     assert "ReturnRunbook" in text(target["Arn"])
     assert target["DeadLetterConfig"]["Arn"] and target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_a_schema_migration_that_is_ended_from_outside_is_reported(assembly: Assembly) -> None:
+    # Given that CodeDeploy waits an hour for what the state machine would have said
+    rule = rule_called(assembly, "know-me-staging-schema-migration-lost")
+    (machine,) = [
+        name
+        for name, each in assembly.resources("AWS::StepFunctions::StateMachine").items()
+        if each["Properties"]["StateMachineName"] == "know-me-staging-schema-migration"
+    ]
+    # When an execution of it fails, times out or is stopped
+    assert rule["EventPattern"]["detail"] == {
+        "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        "stateMachineArn": [{"Ref": machine}],
+    }
+    # Then a step reports it, and what cannot be delivered within that hour is kept
+    (target,) = rule["Targets"]
+    assert "ReportLostSchemaMigration" in text(target["Arn"])
+    assert target["DeadLetterConfig"] and target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 3600
+
+
+def test_a_task_is_run_of_the_apis_family_in_its_cluster_with_its_two_roles(assembly: Assembly) -> None:
+    # Given the two runbooks that run tasks
+    running = {
+        role: statement
+        for role, statement in statements(assembly)
+        if "ecs:RunTask" in as_list(statement["Action"])
+    }
+    assert {role.partition("Runbook")[0] for role in running} == {"SchemaMigration", "BackgroundJobs"}
+    for role, statement in running.items():
+        # Then each may run what a release brings, in the environment's cluster, and nothing else
+        assert text(statement["Resource"]).endswith(":task-definition/know-me-staging-api:*")
+        assert text(statement["Condition"]["ArnEquals"]["ecs:cluster"]).endswith(":cluster/know-me-staging")
+        (passing,) = (
+            each
+            for holder, each in statements(assembly)
+            if holder == role and "iam:PassRole" in as_list(each["Action"])
+        )
+        assert {text(each).rpartition("/")[2] for each in as_list(passing["Resource"])} == {
+            "know-me-staging-api-task",
+            "know-me-staging-api-execution",
+        }

@@ -11,14 +11,19 @@ from moto.cloudfront import models as cloudfront
 from moto.cloudfront.responses import CloudFrontResponse
 from moto.codebuild.models import CodeBuildBackend, codebuild_backends
 from moto.codebuild.responses import CodeBuildResponse
+from moto.codepipeline.models import CodePipelineBackend, codepipeline_backends
+from moto.codepipeline.responses import CodePipelineResponse
 from moto.core.base_backend import BaseBackend
 from moto.core.responses import BaseResponse
 from moto.core.serialize import get_serializer_class
+from moto.ecr.models import ECRBackend, Image
+from moto.ecr.responses import ECRResponse
 from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.route53.models import FakeZone, RecordSet
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
 from moto.wafv2.models import WAFV2Backend
@@ -34,6 +39,13 @@ PARAMETERS = [
     (LambdaResponse._enrich_response, ["headers", "body"]),
     (CodeBuildBackend.__init__, ["self", "region_name", "account_id"]),
     (CodeBuildBackend.delete_project, ["self", "project_name"]),
+    (CodePipelineBackend.__init__, ["self", "region_name", "account_id"]),
+    (
+        ECRBackend.put_image,
+        ["self", "repository_name", "image_manifest", "image_tag", "image_manifest_mediatype", "digest"],
+    ),
+    (Image._create_digest, ["self"]),
+    (ECRResponse.get_authorization_token, ["self"]),
     (FakeBucket.get_permission, ["self", "action", "resource"]),
     (S3Response._bucket_response, ["self", "request", "full_url"]),
     (S3Response._key_response, ["self", "request", "full_url"]),
@@ -58,6 +70,11 @@ PARAMETERS = [
             "managed_gy_firewall_manager",
             "logging_filter",
         ],
+    ),
+    (FakeSecret.reset_default_version, ["self", "secret_version", "version_id"]),
+    (
+        SecretsManagerBackend.update_secret_version_stage,
+        ["self", "secret_id", "version_stage", "remove_from_version_id", "move_to_version_id"],
     ),
     (TokenResponse.assume_role, ["self"]),
     (STSBackend.get_caller_identity, ["self", "access_key_id", "region"]),
@@ -87,8 +104,22 @@ def test_actions_of_codebuild_are_methods_of_its_response_class() -> None:
     assert {action.__name__ for action in ACTIONS} - stock <= set(vars(CodeBuildResponse))
 
 
+def test_actions_of_codepipeline_that_moto_has_are_all_replaced() -> None:
+    from localaws.codepipeline.api import ACTIONS
+
+    stock = {name for name in vars(CodePipelineResponse) if not name.startswith("_")}
+    assert stock - {"codepipeline_backend"} <= {action.__name__ for action in ACTIONS}
+
+
+def test_moto_has_no_codeconnections() -> None:
+    from moto.backends import list_of_moto_modules
+
+    assert not {"codeconnections", "codestarconnections"} & set(list_of_moto_modules())
+
+
 def test_backends_are_made_from_a_class_that_can_be_replaced_and_named_by_url_module() -> None:
     assert codebuild_backends.backend is CodeBuildBackend
+    assert codepipeline_backends.backend is CodePipelineBackend
     assert isinstance(inspect.getattr_static(BaseBackend, "_url_module"), property)
 
 

@@ -30,7 +30,7 @@ MIGRATION_SECONDS = 900
 RESTORE = "Restore into the new database"
 VERIFY = "Verify the database"
 MOVE = "Move the data and keep a snapshot"
-CUTOVER = "Make the candidates active"
+SWITCH = "Switch the app to the new stores"
 
 
 @dataclass
@@ -172,17 +172,18 @@ class Stage:
         client = self.environment.clients["secretsmanager"]
         for page in client.get_paginator("list_secrets").paginate():
             for secret in page["SecretList"]:
-                try:
-                    value = client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
-                except client.exceptions.ResourceNotFoundException:
-                    continue
-                try:
-                    document = json.loads(value)
-                except ValueError:
-                    document = None
-                self.secrets.add(
-                    document["password"] if isinstance(document, dict) and "password" in document else value
-                )
+                for version in secret.get("SecretVersionsToStages", {}):  # generations are versions of one
+                    answer = client.get_secret_value(SecretId=secret["ARN"], VersionId=version)
+                    self.secrets.add(password_of(answer["SecretString"]))
+
+
+def password_of(value: str) -> str:
+    """Return the password of a secret's document, or the secret itself when it is none."""
+    try:
+        document = json.loads(value)
+    except ValueError:
+        return value
+    return str(document["password"]) if isinstance(document, dict) and "password" in document else value
 
 
 # ---------------------------------------------------------------- damage
@@ -226,9 +227,9 @@ def stop_the_candidate(stage: Stage, run_id: str) -> None:
 
 
 def let_the_cutover_fail(stage: Stage, run_id: str) -> None:
-    """Let ECS refuse the new task definition when Terraform switches the app."""
-    stage.wait_for_state(run_id, CUTOVER)
-    stage.server.fail_next("ecs", "RegisterTaskDefinition", "ClientException", "Refused by the test.")
+    """Let SSM refuse the name of the new bucket when Terraform switches the app."""
+    stage.wait_for_state(run_id, SWITCH)  # the step before writes a parameter, too
+    stage.server.fail_next("ssm", "PutParameter", "ValidationException", "Refused by the test.")
 
 
 def stop_the_execution_by_hand(stage: Stage, run_id: str) -> None:

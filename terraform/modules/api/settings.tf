@@ -1,10 +1,5 @@
 # Settings of the app that are secret, and the right to send mail.
 
-variable "environment" {
-  description = "Name of the environment."
-  type        = string
-}
-
 variable "secrets" {
   description = "Further secrets of the container: environment variable = last part of the secret's name."
   type        = map(string)

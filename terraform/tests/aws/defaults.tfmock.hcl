@@ -48,6 +48,12 @@ mock_resource "aws_secretsmanager_secret" {
   }
 }
 
+mock_resource "aws_ssm_parameter" {
+  defaults = {
+    arn = "arn:aws:ssm:us-east-1:123456789012:parameter/pretended"
+  }
+}
+
 mock_resource "aws_db_instance" {
   defaults = {
     address               = "pretended.rds.amazonaws.com"
@@ -110,6 +116,37 @@ mock_resource "aws_cloudwatch_event_rule" {
   }
 }
 
+mock_resource "aws_codedeploy_app" {
+  defaults = {
+    arn = "arn:aws:codedeploy:us-east-1:123456789012:application:pretended"
+  }
+}
+
+mock_resource "aws_codeconnections_connection" {
+  defaults = {
+    arn = "arn:aws:codeconnections:us-east-1:123456789012:connection/11111111-2222-3333-4444-555555555555"
+  }
+}
+
+mock_resource "aws_ecr_repository" {
+  defaults = {
+    arn            = "arn:aws:ecr:us-east-1:123456789012:repository/pretended"
+    repository_url = "123456789012.dkr.ecr.us-east-1.amazonaws.com/pretended"
+  }
+}
+
+mock_resource "aws_codebuild_project" {
+  defaults = {
+    arn = "arn:aws:codebuild:us-east-1:123456789012:project/pretended"
+  }
+}
+
+mock_resource "aws_cloudwatch_metric_alarm" {
+  defaults = {
+    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:pretended"
+  }
+}
+
 mock_resource "aws_cloudfront_distribution" {
   defaults = {
     id             = "EPRETENDED"
@@ -140,11 +177,5 @@ mock_resource "aws_acm_certificate_validation" {
 mock_resource "aws_wafv2_web_acl" {
   defaults = {
     arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/pretended/1"
-  }
-}
-
-mock_resource "aws_cloudwatch_metric_alarm" {
-  defaults = {
-    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:pretended"
   }
 }

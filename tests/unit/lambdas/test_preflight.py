@@ -191,6 +191,25 @@ def test_a_pipeline_must_be_idle(check: Judge, stubbed: Stubbed, status: str, ex
     assert [finding.result for finding in check("pipelines")] == [expected]
 
 
+@pytest.mark.parametrize(("under_way", "expected"), [([], "passed"), (["d-1"], "failed")])
+def test_no_deployment_may_be_under_way(
+    check: Judge, stubbed: Stubbed, under_way: list[str], expected: str
+) -> None:
+    stubbed.expect(
+        "codedeploy",
+        "list_deployments",
+        {
+            "applicationName": "know-me-staging-api",
+            "deploymentGroupName": "know-me-staging-api",
+            "includeOnlyStatuses": ["Created", "Queued", "InProgress", "Baking", "Ready"],
+        },
+        {"deployments": under_way},
+    )
+    (found,) = check("releases")
+    assert found.result == expected
+    assert all(name in found.message for name in under_way)
+
+
 @pytest.mark.parametrize(("state", "expected"), [("OK", "passed"), ("ALARM", "warning")])
 def test_a_raised_alarm_is_a_warning(check: Judge, stubbed: Stubbed, state: str, expected: str) -> None:
     stubbed.expect(

@@ -11,6 +11,7 @@ variables {
     rules            = []
     schedules        = []
     pipelines        = []
+    deployments      = [{ application = "know-me-staging-api", deployment_group = "know-me-staging-api" }]
     database         = { active = "blue", generations = {} }
     media = {
       active = "blue"

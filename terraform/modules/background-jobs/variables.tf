@@ -1,0 +1,19 @@
+variable "name" {
+  description = "Prefix of the names: know-me-<environment>."
+  type        = string
+}
+
+variable "schedule" {
+  description = "When they start: an EventBridge schedule expression."
+  type        = string
+}
+
+variable "state_machine_arn" {
+  description = "ARN of the runbook background-jobs."
+  type        = string
+}
+
+variable "notification_topic_arn" {
+  description = "Topic that hears of failures."
+  type        = string
+}
