@@ -11,6 +11,7 @@ It can make roles of the environment's name and so, in the end, give rights away
 for. It cannot touch the orchestrator's own roles, its own among them, which have a path of their own.
 """
 
+from orchestrator.edge_permissions import edge_permissions
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
 from orchestrator.release_permissions import release_permissions
@@ -36,6 +37,7 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_roles(names),
         *_builds(names),
         *release_permissions(names),
+        *edge_permissions(names),
     ]
 
 
@@ -356,12 +358,14 @@ def _media(names: Names) -> list[Permission]:
             ),
             names.bucket(names.media_buckets),
             names.bucket(names.delivery_bucket),
+            names.bucket(names.web_bucket),
         ),
-        # A generation without deletion protection is emptied before its bucket is deleted.
+        # A bucket without deletion protection is emptied before it is deleted.
         _named(
             ("s3:DeleteObject", "s3:DeleteObjectVersion"),
             names.bucket(names.media_buckets, "*"),
             names.bucket(names.delivery_bucket, "*"),
+            names.bucket(names.web_bucket, "*"),
         ),
         _named(
             (

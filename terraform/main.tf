@@ -148,7 +148,10 @@ module "api" {
   minimum_tasks         = var.api_minimum_tasks
   maximum_tasks         = var.api_maximum_tasks
   requests_per_task     = var.api_requests_per_task
-  environment_variables = var.api_environment
+  environment_variables = merge(local.api_settings, var.api_environment)
+  secrets               = var.api_secrets
+  secret_recovery_days  = var.secret_recovery_days
+  email_identity_arn    = var.email_identity_arn
 
   application_secret_arn          = module.stores.application_secret_arn
   database_certificate_bundle_url = var.database_certificate_bundle_url
@@ -159,8 +162,9 @@ module "api" {
 
   listener_port            = var.api_listener_port
   test_listener_port       = var.api_test_listener_port
-  certificate_arn          = var.api_certificate_arn
-  domain_name              = var.api_domain_name
+  https                    = local.https
+  certificate_arn          = var.domain_name == null ? var.api_certificate_arn : module.dns.api_certificate_arn
+  domain_name              = local.api_name
   allowed_cidr_blocks      = var.api_allowed_cidr_blocks
   test_allowed_cidr_blocks = var.api_test_allowed_cidr_blocks
   access_logs_bucket       = var.api_access_logs_bucket
@@ -241,7 +245,8 @@ module "manifest" {
     }
     builds           = { database_jobs = module.database_jobs.project_name, media_jobs = module.media_jobs.project_name }
     health_check_url = module.api.health_check_url
-    alarm_arns       = module.background_jobs.alarm_arns
+    web_url          = module.web.url
+    alarm_arns       = module.watching.alarm_arns
     topic_arns       = [var.notification_topic_arn]
   }
 }

@@ -17,3 +17,18 @@ output "connection_arn" {
   description = "Connection to the repositories, which somebody confirms once when Terraform made it; null without a delivery."
   value       = one(module.delivery[*].connection_arn)
 }
+
+output "web_url" {
+  description = "Where the web app answers."
+  value       = module.web.url
+}
+
+output "web_bucket" {
+  description = "Bucket of the web app's files."
+  value       = module.web.bucket
+}
+
+output "web_distribution_id" {
+  description = "CloudFront distribution of the web app."
+  value       = module.web.distribution_id
+}

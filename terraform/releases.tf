@@ -12,10 +12,9 @@ locals {
 module "background_jobs" {
   source = "./modules/background-jobs"
 
-  name                   = local.name
-  schedule               = var.background_jobs_schedule
-  state_machine_arn      = local.background_jobs_arn
-  notification_topic_arn = var.notification_topic_arn
+  name              = local.name
+  schedule          = var.background_jobs_schedule
+  state_machine_arn = local.background_jobs_arn
 }
 
 module "deployment" {
@@ -32,7 +31,7 @@ module "deployment" {
   hook_function            = local.schema_migration_hook
   deployment_config_name   = var.release_traffic_shift
   termination_wait_minutes = var.release_termination_wait_minutes
-  alarm_names              = var.release_alarm_names
+  alarm_names              = concat(module.watching.service_alarm_names, var.release_alarm_names)
 }
 
 module "delivery" {
@@ -47,7 +46,18 @@ module "delivery" {
   api_paths           = var.delivery.api.paths
   tools_location      = var.database_jobs_source
 
-  web = null
+  web = var.delivery.web == null ? null : {
+    repository       = var.delivery.web.repository
+    branch           = var.delivery.web.branch
+    paths            = var.delivery.web.paths
+    api_url          = module.api.url
+    api_url_variable = var.delivery.web.api_url_variable
+    output_directory = var.delivery.web.output_directory
+    bucket           = module.web.bucket
+    bucket_arn       = module.web.bucket_arn
+    distribution_id  = module.web.distribution_id
+    distribution_arn = module.web.distribution_arn
+  }
 
   deployment                     = module.deployment.deployment
   deployment_config_name         = var.release_traffic_shift

@@ -143,9 +143,14 @@ variable "log_retention_days" {
 }
 
 variable "deletion_protection" {
-  description = "Refuse to delete databases, the load balancer, and media buckets that hold anything. Turn off, and apply, before a generation or the environment is removed: a bucket is then emptied, of old versions as well, and deleted."
+  description = "Refuse to delete databases, the load balancer, and media and web buckets that hold anything. Turn off, and apply, before a generation or the environment is removed: a bucket is then emptied, of old versions as well, and deleted. production keeps it."
   type        = bool
   default     = true
+
+  validation {
+    condition     = var.deletion_protection || var.environment != "production"
+    error_message = "deletion_protection must be true for production: its databases, buckets and load balancer are not for deleting."
+  }
 }
 
 variable "secret_recovery_days" {
@@ -267,6 +272,11 @@ variable "database_skip_final_snapshot" {
   description = "Delete databases without a last snapshot; only for throw-away environments."
   type        = bool
   default     = false
+
+  validation {
+    condition     = !var.database_skip_final_snapshot || var.environment != "production"
+    error_message = "database_skip_final_snapshot must be false for production: a retired database leaves a snapshot behind."
+  }
 }
 
 variable "database_apply_immediately" {
@@ -488,7 +498,7 @@ variable "api_test_listener_port" {
 }
 
 variable "api_certificate_arn" {
-  description = "ARN of the ACM certificate for HTTPS on port 443; null for HTTP only."
+  description = "ARN of an ACM certificate for HTTPS on port 443, made elsewhere; null for that of domain_name, or for HTTP only without one."
   type        = string
   default     = null
 
@@ -496,16 +506,26 @@ variable "api_certificate_arn" {
     condition     = var.api_certificate_arn == null || can(regex("^arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$", var.api_certificate_arn))
     error_message = "api_certificate_arn must be the ARN of an ACM certificate."
   }
+
+  validation {
+    condition     = var.api_certificate_arn == null || var.domain_name == null
+    error_message = "api_certificate_arn must be null with domain_name, which brings a certificate of its own."
+  }
 }
 
 variable "api_domain_name" {
-  description = "Name under which the API is reached; null for the load balancer's own. Needed with a certificate, which does not know the load balancer's name."
+  description = "Name under which the API is reached when domain_name is null; null for the load balancer's own. Needed with a certificate, which does not know the load balancer's name."
   type        = string
   default     = null
 
   validation {
     condition     = var.api_certificate_arn == null || var.api_domain_name != null
     error_message = "api_domain_name is needed with api_certificate_arn: the health check verifies the certificate against it."
+  }
+
+  validation {
+    condition     = var.api_domain_name == null || var.domain_name == null
+    error_message = "api_domain_name must be null with domain_name, from which the API's name follows."
   }
 }
 
@@ -607,14 +627,14 @@ variable "release_termination_wait_minutes" {
 }
 
 variable "release_alarm_names" {
-  description = "CloudWatch alarms that stop a release and roll it back."
+  description = "Further CloudWatch alarms that stop a release and roll it back; those on errors and latency of the API do so anyway."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = length(var.release_alarm_names) <= 10
-    error_message = "release_alarm_names must be at most 10: CodeDeploy watches no more."
+    condition     = length(var.release_alarm_names) <= 7
+    error_message = "release_alarm_names must be at most 7: CodeDeploy watches ten, the API's own included."
   }
 }
 
@@ -665,4 +685,128 @@ variable "media_jobs_image" {
   description = "Build image of the media jobs."
   type        = string
   default     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+}
+
+# Names
+
+variable "domain_name" {
+  description = "Domain with a public hosted zone in this account, such as example.com: production answers on api.example.com and app.example.com, staging on api.staging.example.com and app.staging.example.com, with certificates. null for the names of the load balancer and of CloudFront."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.domain_name == null || (can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]{2,63}$", var.domain_name)) && try(length("api.${var.environment}.${var.domain_name}") <= 64, false))
+    error_message = "domain_name must be a domain in small letters such as example.com, and api.<environment>.<domain_name> at most 64 characters: more does not fit into a certificate."
+  }
+}
+
+# Web app
+
+variable "web_price_class" {
+  description = "From where CloudFront answers: PriceClass_100 (North America and Europe), PriceClass_200 (most of the world) or PriceClass_All."
+  type        = string
+  default     = "PriceClass_100"
+
+  validation {
+    condition     = contains(["PriceClass_100", "PriceClass_200", "PriceClass_All"], var.web_price_class)
+    error_message = "web_price_class must be PriceClass_100, PriceClass_200 or PriceClass_All."
+  }
+}
+
+variable "web_content_security_policy" {
+  description = "Header Content-Security-Policy of the web app; null for one that allows the app's own files, calls of the API, and pictures and films over HTTPS."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.web_content_security_policy == null || can(regex("^[^[:cntrl:]]*default-src [^[:cntrl:]]+$", var.web_content_security_policy))
+    error_message = "web_content_security_policy must be one line with a default-src."
+  }
+}
+
+variable "web_access_logs_bucket" {
+  description = "Name of a bucket for CloudFront's access logs, with access lists enabled; null for none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.web_access_logs_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.web_access_logs_bucket))
+    error_message = "web_access_logs_bucket must be the name of a bucket, not a URL or an ARN."
+  }
+}
+
+variable "web_noncurrent_version_days" {
+  description = "Days to keep files of the web app that a release replaced or removed: how far back a release can be taken."
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = try(var.web_noncurrent_version_days >= 1 && floor(var.web_noncurrent_version_days) == var.web_noncurrent_version_days, false)
+    error_message = "web_noncurrent_version_days must be a whole number from 1."
+  }
+}
+
+# Firewalls
+
+variable "firewall" {
+  description = "Put a web ACL before the API: only its own names, AWS's managed rules, a limit of requests for each address."
+  type        = bool
+  default     = true
+}
+
+variable "web_firewall" {
+  description = "Put a web ACL before the web app too. It serves files only, so that is mostly a matter of the limit."
+  type        = bool
+  default     = false
+}
+
+variable "firewall_rate_limit" {
+  description = "Most requests of one address in five minutes, before a firewall blocks it; null for no limit. Many people can share an address."
+  type        = number
+  default     = 2000
+
+  validation {
+    condition     = var.firewall_rate_limit == null || try(var.firewall_rate_limit >= 10 && var.firewall_rate_limit <= 2000000000, false)
+    error_message = "firewall_rate_limit must be 10 to 2000000000, or null."
+  }
+}
+
+variable "firewall_hosts" {
+  description = "Further names under which clients ask for the API, besides its own and the load balancer's."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for host in var.firewall_hosts : can(regex("^[a-z0-9][a-z0-9.-]*[a-z0-9]$", host))])
+    error_message = "firewall_hosts must be host names or addresses in small letters, without a port."
+  }
+
+  validation {
+    condition     = length(join("|", var.firewall_hosts)) <= 256
+    error_message = "firewall_hosts must have 256 characters at most together: a rule of the firewall takes 512."
+  }
+}
+
+# Alarms
+
+variable "alarm_thresholds" {
+  description = "When an alarm is raised: shares of answers with 5xx in per cent, the 95th percentile of the latency in seconds, CPU of a database in per cent, free storage of it in per cent, connections to it (a db.t4g.medium takes about 400)."
+  nullable    = false
+  type = object({
+    balancer_errors_percent       = optional(number, 2)
+    target_errors_percent         = optional(number, 5)
+    latency_seconds               = optional(number, 2)
+    database_cpu_percent          = optional(number, 85)
+    database_free_storage_percent = optional(number, 15)
+    database_connections          = optional(number, 300)
+  })
+  default = {}
+
+  validation {
+    condition = alltrue([
+      for name, value in var.alarm_thresholds : endswith(name, "_percent") ? try(value > 0 && value < 100, false) : try(value > 0, false)
+    ])
+    error_message = "alarm_thresholds must be above 0, and shares (…_percent) below 100."
+  }
 }

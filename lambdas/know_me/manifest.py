@@ -155,6 +155,7 @@ class Manifest(Part):
     media: MediaStore
     builds: Builds
     health_check_url: str
+    web_url: str
     alarm_arns: list[str]
     topic_arns: list[str]
 

@@ -5,6 +5,11 @@ mock_provider "aws" {
   source = "./tests/aws"
 }
 
+mock_provider "aws" {
+  alias  = "global"
+  source = "./tests/aws"
+}
+
 variables {
   environment            = "default"
   artifacts_bucket       = "know-me-default-artifacts-123456789012"
@@ -122,7 +127,7 @@ run "an_environment_with_repositories_has_a_pipeline" {
   }
 
   variables {
-    delivery = { api = { repository = "know-me/api" } }
+    delivery = { api = { repository = "know-me/api" }, web = { repository = "know-me/web" } }
   }
 
   assert {
@@ -133,5 +138,92 @@ run "an_environment_with_repositories_has_a_pipeline" {
   assert {
     condition     = output.api_repository_url != null
     error_message = "The image has a repository."
+  }
+
+  assert {
+    condition     = length(module.watching.service_alarm_names) > 0 && length(module.watching.service_alarm_names) <= 3
+    error_message = "What clients see stops a release; CodeDeploy watches ten alarms, and seven are for release_alarm_names."
+  }
+}
+
+run "without_a_domain_an_environment_has_the_names_that_aws_gives" {
+  module {
+    source = "./tests/environment"
+  }
+
+  assert {
+    condition     = output.web_url == "https://pretended.cloudfront.net" && module.dns.api_name == null
+    error_message = "A throw-away environment needs no domain."
+  }
+
+  assert {
+    condition     = length(module.firewall) == 1 && length(module.web_firewall) == 0
+    error_message = "The API is behind a firewall unless somebody takes it away, the web app's files are not."
+  }
+}
+
+run "a_domain_gives_names_and_https" {
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    domain_name  = "example.com"
+    web_firewall = true
+  }
+
+  assert {
+    condition     = output.api_url == "https://api.default.example.com" && output.web_url == "https://app.default.example.com"
+    error_message = "Names follow from environment and domain."
+  }
+
+  assert {
+    condition     = local.api_hosts == ["api.default.example.com", "pretended.us-east-1.elb.amazonaws.com"]
+    error_message = "The firewall lets the API's own names through."
+  }
+
+  assert {
+    condition     = strcontains(local.content_security_policy, "connect-src 'self' https://api.default.example.com;")
+    error_message = "Pages may call the API and nobody else."
+  }
+}
+
+run "the_firewalls_can_be_taken_away" {
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    firewall = false
+  }
+
+  assert {
+    condition     = length(module.firewall) == 0
+    error_message = "A variable is enough."
+  }
+}
+
+run "the_app_knows_what_it_is_called" {
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    sentry_dsn         = "https://key@sentry.example.com/1"
+    email_sender       = "Know Me <no-reply@example.com>"
+    email_identity_arn = "arn:aws:ses:us-east-1:123456789012:identity/example.com"
+    api_secrets        = { APPLE_SHARED_SECRET = "apple-shared-secret" }
+  }
+
+  assert {
+    condition = local.api_settings == {
+      DJANGO_ALLOWED_HOSTS = "pretended.us-east-1.elb.amazonaws.com"
+      DJANGO_HTTPS         = "false"
+      EMAIL_SENDER         = "Know Me <no-reply@example.com>"
+      SENTRY_DSN           = "https://key@sentry.example.com/1"
+      SENTRY_ENVIRONMENT   = "default"
+      WEB_APP_URL          = "https://pretended.cloudfront.net"
+    }
+    error_message = "What is not set is left out."
   }
 }

@@ -4,6 +4,11 @@ mock_provider "aws" {
   source = "./tests/aws"
 }
 
+mock_provider "aws" {
+  alias  = "global"
+  source = "./tests/aws"
+}
+
 variables {
   environment            = "default"
   artifacts_bucket       = "know-me-default-artifacts-123456789012"
@@ -628,7 +633,7 @@ run "more_alarms_than_codedeploy_watches_are_refused" {
   }
 
   variables {
-    release_alarm_names = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]
+    release_alarm_names = ["1", "2", "3", "4", "5", "6", "7", "8"]
   }
 
   expect_failures = [var.release_alarm_names]
@@ -660,4 +665,275 @@ run "a_traffic_shift_with_blanks_is_refused" {
   }
 
   expect_failures = [var.release_traffic_shift]
+}
+
+run "a_domain_in_capitals_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    domain_name = "Example.com"
+  }
+
+  expect_failures = [var.domain_name]
+}
+
+run "a_domain_too_long_for_a_certificate_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    domain_name = "a-very-long-domain-name-that-nobody-would-remember.example.com"
+  }
+
+  expect_failures = [var.domain_name]
+}
+
+run "a_certificate_besides_that_of_the_domain_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    domain_name         = "example.com"
+    api_certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
+    api_domain_name     = "api.example.com"
+  }
+
+  expect_failures = [var.api_certificate_arn]
+}
+
+run "a_price_class_that_cloudfront_does_not_know_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    web_price_class = "PriceClass_50"
+  }
+
+  expect_failures = [var.web_price_class]
+}
+
+run "a_content_security_policy_without_a_default_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    web_content_security_policy = "img-src *"
+  }
+
+  expect_failures = [var.web_content_security_policy]
+}
+
+run "a_url_for_access_logs_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    web_access_logs_bucket = "s3://logs"
+  }
+
+  expect_failures = [var.web_access_logs_bucket]
+}
+
+run "deleting_files_of_the_release_before_at_once_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    web_noncurrent_version_days = 0
+  }
+
+  expect_failures = [var.web_noncurrent_version_days]
+}
+
+run "a_limit_below_that_of_waf_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    firewall_rate_limit = 5
+  }
+
+  expect_failures = [var.firewall_rate_limit]
+}
+
+run "a_host_with_a_port_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    firewall_hosts = ["api.example.com:8000"]
+  }
+
+  expect_failures = [var.firewall_hosts]
+}
+
+run "a_share_above_all_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    alarm_thresholds = { database_cpu_percent = 120 }
+  }
+
+  expect_failures = [var.alarm_thresholds]
+}
+
+run "a_secret_that_overrides_the_database_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_secrets = { DATABASE_PASSWORD = "other" }
+  }
+
+  expect_failures = [var.api_secrets]
+}
+
+run "a_secret_and_a_setting_of_one_name_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_secrets     = { APPLE_SHARED_SECRET = "apple-shared-secret" }
+    api_environment = { APPLE_SHARED_SECRET = "visible" }
+  }
+
+  expect_failures = [var.api_secrets]
+}
+
+run "two_variables_of_one_secret_are_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    api_secrets = { ONE = "same", TWO = "same" }
+  }
+
+  expect_failures = [var.api_secrets]
+}
+
+run "sentry_without_a_key_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    sentry_dsn = "https://sentry.example.com/1"
+  }
+
+  expect_failures = [var.sentry_dsn]
+}
+
+run "a_product_with_a_space_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    apple_product_codes = ["two words"]
+  }
+
+  expect_failures = [var.apple_product_codes]
+}
+
+run "a_receipt_server_that_apple_does_not_have_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    apple_receipt_validation = "test"
+  }
+
+  expect_failures = [var.apple_receipt_validation]
+}
+
+run "mail_without_an_identity_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    email_sender = "no-reply@example.com"
+  }
+
+  expect_failures = [var.email_identity_arn]
+}
+
+run "mail_in_every_name_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    email_sender       = "no-reply@example.com"
+    email_identity_arn = "arn:aws:ses:us-east-1:123456789012:identity/*"
+  }
+
+  expect_failures = [var.email_identity_arn]
+}
+
+run "a_name_besides_that_of_the_domain_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    domain_name     = "example.com"
+    api_domain_name = "api.example.com"
+  }
+
+  expect_failures = [var.api_domain_name]
 }

@@ -121,6 +121,9 @@ def test_nothing_needs_a_custom_resource(assembly: Assembly) -> None:
 
 def test_account_and_region_are_known_to_cloudformation_only(assembly: Assembly) -> None:
     written = json.dumps(assembly.template)
+    # CloudFront's certificates and firewalls are in that region whatever the environment's own is.
+    for service in ("acm", "logs", "wafv2"):
+        written = written.replace(f":{service}:us-east-1:", "")
     assert "123456789012" not in written and "us-east-1" not in written
 
 
@@ -304,6 +307,26 @@ def test_topic_and_queue_are_encrypted_and_reached_with_tls_only(assembly: Assem
     for policy in (policy for each in policies.values() for policy in each):
         conditions = [each.get("Condition", {}) for each in policy["PolicyDocument"]["Statement"]]
         assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
+
+
+def test_alarms_of_the_environment_may_publish_to_the_topic(assembly: Assembly) -> None:
+    # Given that CloudWatch publishes under its own name, with the key of the topic
+    (key,) = assembly.properties("AWS::KMS::Key")
+    (policy,) = assembly.properties("AWS::SNS::TopicPolicy")
+    for document, actions in (
+        (policy["PolicyDocument"], "sns:Publish"),
+        (key["KeyPolicy"], ["kms:Decrypt", "kms:GenerateDataKey*"]),
+    ):
+        # When its statements are looked for
+        found = [
+            each
+            for each in document["Statement"]
+            if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        ]
+        # Then it may, for alarms of this environment and account only
+        assert [each["Action"] for each in found] == [actions]
+        assert text(found[0]["Condition"]["ArnLike"]["aws:SourceArn"]).endswith(":alarm:know-me-staging-*")
+        assert "aws:SourceAccount" in found[0]["Condition"]["StringEquals"]
 
 
 # ------------------------------------------------------------------ names (contracts, section 1)

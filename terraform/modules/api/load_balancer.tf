@@ -1,6 +1,6 @@
 locals {
   # With a certificate the HTTP listener only redirects.
-  https           = var.certificate_arn != null
+  https           = var.https
   production_port = local.https ? 443 : var.listener_port
   test_port       = coalesce(var.test_listener_port, local.https ? 8443 : 8080)
 

@@ -53,6 +53,7 @@ resource "aws_ecs_task_definition" "this" {
     # No value of a store is in a task definition: a migration needs no release, and a release that is rolled back
     # does not lead back to an old store. What stands behind the names is read when a task starts.
     secrets = concat(
+      local.further_secrets,
       [
         for name, key in {
           DATABASE_HOST     = "host"

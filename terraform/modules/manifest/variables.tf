@@ -45,6 +45,7 @@ variable "document" {
     })
     builds           = object({ database_jobs = string, media_jobs = string })
     health_check_url = string
+    web_url          = string
     alarm_arns       = list(string)
     topic_arns       = list(string)
   })

@@ -141,6 +141,39 @@ mock_resource "aws_codebuild_project" {
   }
 }
 
+mock_resource "aws_cloudfront_distribution" {
+  defaults = {
+    id             = "EPRETENDED"
+    arn            = "arn:aws:cloudfront::123456789012:distribution/EPRETENDED"
+    domain_name    = "pretended.cloudfront.net"
+    hosted_zone_id = "Z2FDTNDATAQYW2"
+  }
+}
+
+mock_resource "aws_acm_certificate" {
+  defaults = {
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/pretended"
+    domain_validation_options = [{
+      domain_name           = "pretended.example.com"
+      resource_record_name  = "_1.pretended.example.com."
+      resource_record_type  = "CNAME"
+      resource_record_value = "_2.acm-validations.aws."
+    }]
+  }
+}
+
+mock_resource "aws_acm_certificate_validation" {
+  defaults = {
+    certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/pretended"
+  }
+}
+
+mock_resource "aws_wafv2_web_acl" {
+  defaults = {
+    arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/pretended/1"
+  }
+}
+
 mock_resource "aws_cloudwatch_metric_alarm" {
   defaults = {
     arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:pretended"

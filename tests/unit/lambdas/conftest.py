@@ -105,6 +105,7 @@ def manifest_document(
             "media_jobs": "know-me-staging-media-jobs",
         },
         "health_check_url": "http://api.example.com/status/",
+        "web_url": "https://app.staging.example.com",
         "alarm_arns": [],
         "topic_arns": ["arn:topic"],
     }

@@ -5,6 +5,9 @@ mock_provider "aws" {
 variables {
   name                            = "know-me-staging"
   environment                     = "staging"
+  secrets                         = {}
+  secret_recovery_days            = 7
+  email_identity_arn              = null
   vpc_id                          = "vpc-1"
   public_subnet_ids               = ["subnet-1", "subnet-2"]
   application_subnet_ids          = ["subnet-3", "subnet-4"]
@@ -28,6 +31,7 @@ variables {
   django_key_secret_arn    = "arn:aws:secretsmanager:us-east-1:123456789012:secret:django-AbCdEf"
   listener_port            = 80
   test_listener_port       = null
+  https                    = false
   certificate_arn          = null
   domain_name              = null
   allowed_cidr_blocks      = ["0.0.0.0/0"]
@@ -195,6 +199,7 @@ run "the_health_check_names_the_port_when_it_is_not_the_usual_one" {
 
 run "with_a_certificate_http_only_redirects" {
   variables {
+    https           = true
     certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/1"
     domain_name     = "api.example.com"
   }
@@ -223,5 +228,44 @@ run "pulling_from_a_repository_needs_that_repository_only" {
   assert {
     condition     = one([for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement.Resource if statement.Sid == "PullImage"]) == ["arn:aws:ecr:us-east-1:123456789012:repository/know-me-api"]
     error_message = "Images may be pulled from the repository that is named."
+  }
+}
+
+run "without_further_settings_nothing_further_is_allowed" {
+  assert {
+    condition     = length(aws_iam_role_policy.email) == 0 && length(aws_iam_role_policy.secrets) == 0 && length(aws_secretsmanager_secret.this) == 0
+    error_message = "Mail and secrets are for those who ask for them."
+  }
+}
+
+run "further_secrets_are_made_empty_and_read_by_the_container" {
+  variables {
+    secrets = { APPLE_SHARED_SECRET = "apple-shared-secret" }
+  }
+
+  assert {
+    condition     = aws_secretsmanager_secret.this["APPLE_SHARED_SECRET"].name == "know-me/staging/api/apple-shared-secret" && aws_secretsmanager_secret.this["APPLE_SHARED_SECRET"].kms_key_id == var.kms_key_arn
+    error_message = "A secret has the environment's name and key."
+  }
+
+  assert {
+    condition     = { for secret in jsondecode(aws_ecs_task_definition.this.container_definitions)[0].secrets : secret.name => secret.valueFrom }["APPLE_SHARED_SECRET"] == "arn:aws:secretsmanager:us-east-1:123456789012:secret:pretended-AbCdEf"
+    error_message = "The container reads it under the name of the variable."
+  }
+
+  assert {
+    condition     = jsondecode(aws_iam_role_policy.secrets[0].policy).Statement[0].Resource == ["arn:aws:secretsmanager:us-east-1:123456789012:secret:pretended-AbCdEf"]
+    error_message = "What starts a task may read this secret."
+  }
+}
+
+run "mail_is_sent_in_one_name_only" {
+  variables {
+    email_identity_arn = "arn:aws:ses:us-east-1:123456789012:identity/example.com"
+  }
+
+  assert {
+    condition     = [for statement in jsondecode(aws_iam_role_policy.email[0].policy).Statement : [statement.Action, statement.Resource]] == [[["ses:SendEmail", "ses:SendRawEmail"], "arn:aws:ses:us-east-1:123456789012:identity/example.com"]]
+    error_message = "The API may not send in another identity's name."
   }
 }
