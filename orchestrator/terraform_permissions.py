@@ -36,8 +36,8 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_logs(names),
         *_roles(names),
         *_builds(names),
-        *release_permissions(names),
         *edge_permissions(names),
+        *release_permissions(names),
     ]
 
 
@@ -357,15 +357,15 @@ def _media(names: Names) -> list[Permission]:
                 "s3:PutLifecycleConfiguration",
             ),
             names.bucket(names.media_buckets),
-            names.bucket(names.delivery_bucket),
             names.bucket(names.web_bucket),
+            names.bucket(names.delivery_bucket),
         ),
         # A bucket without deletion protection is emptied before it is deleted.
         _named(
             ("s3:DeleteObject", "s3:DeleteObjectVersion"),
             names.bucket(names.media_buckets, "*"),
-            names.bucket(names.delivery_bucket, "*"),
             names.bucket(names.web_bucket, "*"),
+            names.bucket(names.delivery_bucket, "*"),
         ),
         _named(
             (

@@ -8,16 +8,6 @@ output "media_bucket" {
   value       = module.media[var.generations.media.active].bucket
 }
 
-output "api_repository_url" {
-  description = "Where the API's image is pushed to; null without a delivery."
-  value       = one(module.delivery[*].repository_url)
-}
-
-output "connection_arn" {
-  description = "Connection to the repositories, which somebody confirms once when Terraform made it; null without a delivery."
-  value       = one(module.delivery[*].connection_arn)
-}
-
 output "web_url" {
   description = "Where the web app answers."
   value       = module.web.url
@@ -31,4 +21,14 @@ output "web_bucket" {
 output "web_distribution_id" {
   description = "CloudFront distribution of the web app."
   value       = module.web.distribution_id
+}
+
+output "api_repository_url" {
+  description = "Where the API's image is pushed to; null without a delivery."
+  value       = one(module.delivery[*].repository_url)
+}
+
+output "connection_arn" {
+  description = "Connection to the repositories, which somebody confirms once when Terraform made it; null without a delivery."
+  value       = one(module.delivery[*].connection_arn)
 }

@@ -490,8 +490,8 @@ variable "api_test_listener_port" {
 
   validation {
     condition = !contains(
-      var.api_certificate_arn == null ? [var.api_listener_port] : [var.api_listener_port, 443],
-      coalesce(var.api_test_listener_port, var.api_certificate_arn == null ? 8080 : 8443),
+      var.api_certificate_arn == null && var.domain_name == null ? [var.api_listener_port] : [var.api_listener_port, 443],
+      coalesce(var.api_test_listener_port, var.api_certificate_arn == null && var.domain_name == null ? 8080 : 8443),
     )
     error_message = "api_test_listener_port, which is 8443 with a certificate and 8080 without unless it is set, must be another port than the production traffic's and api_listener_port."
   }

@@ -164,6 +164,13 @@ NAMELESS = {
     *("logs:CreateLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:PutResourcePolicy"),
     "ecs:DeregisterTaskDefinition",
     *("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+    # CloudFront chooses the ids of these and gives them no tags; WAF's managed rules are AWS's own.
+    *(
+        f"cloudfront:{verb}{kind}"
+        for kind in ("CachePolicy", "OriginAccessControl", "ResponseHeadersPolicy")
+        for verb in ("Create", "Delete", "Update")
+    ),
+    *("wafv2:CreateWebACL", "wafv2:UpdateWebACL"),
 }
 
 

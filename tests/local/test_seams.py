@@ -4,8 +4,11 @@ import inspect
 from typing import Any
 
 import pytest
+from moto.acm.models import AWSCertificateManagerBackend, CertBundle
 from moto.awslambda.models import FunctionUrlConfig, LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.cloudfront import models as cloudfront
+from moto.cloudfront.responses import CloudFrontResponse
 from moto.codebuild.models import CodeBuildBackend, codebuild_backends
 from moto.codebuild.responses import CodeBuildResponse
 from moto.codepipeline.models import CodePipelineBackend, codepipeline_backends
@@ -17,11 +20,13 @@ from moto.ecr.models import ECRBackend, Image
 from moto.ecr.responses import ECRResponse
 from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.route53.models import FakeZone, RecordSet
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
 from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
+from moto.wafv2.models import WAFV2Backend
 
 PARAMETERS = [
     (LambdaFunction.__init__, ["self", "account_id", "spec", "region", "version"]),
@@ -45,6 +50,27 @@ PARAMETERS = [
     (S3Response._bucket_response, ["self", "request", "full_url"]),
     (S3Response._key_response, ["self", "request", "full_url"]),
     (S3Response.get_bucket_notification, ["self"]),
+    (CertBundle.describe, ["self"]),
+    (CertBundle.check, ["self"]),
+    (AWSCertificateManagerBackend.delete_certificate, ["self", "arn"]),
+    (cloudfront.DistributionConfig.__init__, ["self", "config"]),
+    (
+        cloudfront.CloudFrontBackend.create_distribution_with_tags,
+        ["self", "distribution_config", "tags"],
+    ),
+    (WAFV2Backend.associate_web_acl, ["self", "web_acl_arn", "resource_arn"]),
+    (WAFV2Backend.delete_web_acl, ["self", "name", "scope", "_id", "lock_token"]),
+    (
+        WAFV2Backend.put_logging_configuration,
+        [
+            "self",
+            "arn",
+            "log_destination_configs",
+            "redacted_fields",
+            "managed_gy_firewall_manager",
+            "logging_filter",
+        ],
+    ),
     (FakeSecret.reset_default_version, ["self", "secret_version", "version_id"]),
     (
         SecretsManagerBackend.update_secret_version_stage,
@@ -104,3 +130,14 @@ def test_actions_that_moto_lacks_raise_not_implemented() -> None:
 def test_iam_knows_by_a_table_which_arns_of_s3_have_a_region() -> None:
     known = SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS["s3"]["valid_starting_values"]
     assert "accesspoint/" in known  # a job has one too: localaws.s3control adds it
+
+
+def test_distributions_make_their_configuration_by_a_name_that_can_be_replaced() -> None:
+    assert "DistributionConfig(" in inspect.getsource(cloudfront.Distribution.__init__)
+    assert not hasattr(CloudFrontResponse, "create_cache_policy")  # new: moto has none
+
+
+def test_records_of_a_zone_have_a_name_a_type_and_values() -> None:
+    assert "self.rrsets" in inspect.getsource(FakeZone.__init__)
+    source = inspect.getsource(RecordSet.__init__)
+    assert all(f"self.{name} =" in source for name in ("name", "type", "records"))
