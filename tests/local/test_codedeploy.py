@@ -1,8 +1,6 @@
 """CodeDeploy releases ECS services, with processes behind a load balancer: tests that would pass against
 AWS, were it not for the shortened waits."""
 
-
-
 import io
 import json
 import subprocess
@@ -365,13 +363,14 @@ def app(world: World) -> Iterator[App]:
     app = App(world, name)
     wait(app.settled)
     yield app
-    for identity in world.deploy.list_deployments(
-        applicationName=name, deploymentGroupName=name, includeOnlyStatuses=["InProgress", "Ready"]
-    )["deployments"]:
-        world.deploy.stop_deployment(deploymentId=identity, autoRollbackEnabled=False)
-        app.ended(identity)
+    if name in world.deploy.list_applications()["applications"]:
+        for identity in world.deploy.list_deployments(
+            applicationName=name, deploymentGroupName=name, includeOnlyStatuses=["InProgress", "Ready"]
+        )["deployments"]:
+            world.deploy.stop_deployment(deploymentId=identity, autoRollbackEnabled=False)
+            app.ended(identity)
+        world.deploy.delete_application(applicationName=name)
     world.aws.control("DELETE", "codedeploy")
-    world.deploy.delete_application(applicationName=name)
     world.ecs.delete_service(cluster=CLUSTER, service=name, force=True)
     wait(lambda: app.service()["status"] == "INACTIVE")
 
