@@ -370,6 +370,22 @@ class KnowMeEnvironment:
                 f"log: group /{self.stack}/api, stream …/{arn.rsplit('/', 1)[-1]}"
             )
 
+    def task_definition(self) -> str:
+        """Return the ARN of the task definition that the service runs."""
+        service = self.manifest()["services"][0]
+        (described,) = self.clients["ecs"].describe_services(
+            cluster=service["cluster"], services=[service["name"]]
+        )["services"]
+        primary = (item for item in described.get("taskSets", []) if item["status"] == "PRIMARY")
+        return str(next(primary, described)["taskDefinition"])
+
+    def led_to(self) -> tuple[set[str], str]:
+        """Return the labels of the secret's version, and the bucket, that a task finds when it starts."""
+        answer = self.clients["secretsmanager"].get_secret_value(
+            SecretId=self.generation()["application_secret_arn"]
+        )
+        return set(answer["VersionStages"]), self._parameter("media/bucket")
+
     def wait_until_healthy(self, timeout_seconds: float = 120) -> None:
         """Wait until the API answers 200 through the load balancer.
 

@@ -1,9 +1,9 @@
 """Secrets Manager: staging labels that move as AWS moves them.
 
 True: a label is on one version of a secret; a new version takes its labels from the versions that had them
-and no others; UpdateSecretVersionStage refuses a label that is elsewhere unless RemoveFromVersionId names that
-version, and leaves AWSCURRENT never without a version; AWSPREVIOUS goes to the version that AWSCURRENT left;
-GetSecretValue without a label or version answers the version of AWSCURRENT. Not true: the quotas of labels
+and no others; UpdateSecretVersionStage refuses a label that is elsewhere unless RemoveFromVersionId names
+that version, and leaves AWSCURRENT never without a version; AWSPREVIOUS goes to the version that AWSCURRENT
+left; GetSecretValue without a label or version answers that of AWSCURRENT. Not true: the quotas of labels
 and versions are not kept, and versions without a label stay for ever. Rotation and replicas are moto's.
 """
 

@@ -95,14 +95,14 @@ class Names:
         return self.of(f"media-*-{self.account}")
 
     @property
-    def web_bucket(self) -> str:
-        """Bucket of the web app's files; Terraform makes it."""
-        return self.of(f"web-{self.account}")
-
-    @property
     def delivery_bucket(self) -> str:
         """Bucket of what the stages of the pipeline hand on; Terraform makes it."""
         return self.of(f"delivery-{self.account}")
+
+    @property
+    def web_bucket(self) -> str:
+        """Bucket of the web app's files; Terraform makes it."""
+        return self.of(f"web-{self.account}")
 
     def project(self, name: str) -> str:
         """Return the ARN of a CodeBuild project."""

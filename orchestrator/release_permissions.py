@@ -48,20 +48,6 @@ def _background_jobs(names: Names) -> list[Permission]:
             ),
             (names.arn("sqs", names.of("background-jobs-undelivered")),),
         ),
-        Permission(
-            (
-                "cloudwatch:DeleteAlarms",
-                "cloudwatch:DescribeAlarms",
-                "cloudwatch:ListTagsForResource",
-                "cloudwatch:PutMetricAlarm",
-                "cloudwatch:TagResource",
-                "cloudwatch:UntagResource",
-            ),
-            tuple(
-                names.arn("cloudwatch", f"alarm:{names.of(f'background-jobs-{what}')}")
-                for what in ("failed", "undelivered")
-            ),
-        ),
     ]
 
 

@@ -85,7 +85,7 @@ module "watching" {
   name                   = local.name
   notification_topic_arn = var.notification_topic_arn
   balancer               = module.api.load_balancer.arn_suffix
-  target_groups          = { for number, colour in ["blue", "green"] : colour => module.api.target_groups[number].arn_suffix }
+  target_groups          = { for index, colour in ["blue", "green"] : colour => module.api.target_groups[index].arn_suffix }
   service                = { cluster = module.api.service.cluster, name = module.api.service.name }
   databases = {
     for generation, database in module.database : generation => {
@@ -94,10 +94,14 @@ module "watching" {
     }
   }
   runbooks = {
-    for name in ["provision", "migrate", "return", "schema-migration"] : name => "${local.runbook_arns}-${name}"
+    for name in ["provision", "migrate", "return", "schema-migration", "background-jobs"] : name => "${local.runbook_arns}-${name}"
   }
-  dead_letter_queues = { return = "${local.name}-return-undelivered" }
-  distribution_id    = module.web.distribution_id
-  firewall           = one(module.firewall[*].name)
-  thresholds         = var.alarm_thresholds
+  dead_letter_queues = {
+    return           = "${local.name}-return-undelivered"
+    schema-migration = "${local.name}-schema-migration-undelivered"
+    background-jobs  = module.background_jobs.undelivered_queue
+  }
+  distribution_id = module.web.distribution_id
+  firewall        = one(module.firewall[*].name)
+  thresholds      = var.alarm_thresholds
 }

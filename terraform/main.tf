@@ -246,7 +246,7 @@ module "manifest" {
     builds           = { database_jobs = module.database_jobs.project_name, media_jobs = module.media_jobs.project_name }
     health_check_url = module.api.health_check_url
     web_url          = module.web.url
-    alarm_arns       = concat(module.watching.alarm_arns, module.background_jobs.alarm_arns)
+    alarm_arns       = module.watching.alarm_arns
     topic_arns       = [var.notification_topic_arn]
   }
 }

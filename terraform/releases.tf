@@ -12,10 +12,9 @@ locals {
 module "background_jobs" {
   source = "./modules/background-jobs"
 
-  name                   = local.name
-  schedule               = var.background_jobs_schedule
-  state_machine_arn      = local.background_jobs_arn
-  notification_topic_arn = var.notification_topic_arn
+  name              = local.name
+  schedule          = var.background_jobs_schedule
+  state_machine_arn = local.background_jobs_arn
 }
 
 module "deployment" {
@@ -32,7 +31,7 @@ module "deployment" {
   hook_function            = local.schema_migration_hook
   deployment_config_name   = var.release_traffic_shift
   termination_wait_minutes = var.release_termination_wait_minutes
-  alarm_names              = var.release_alarm_names
+  alarm_names              = concat(module.watching.service_alarm_names, var.release_alarm_names)
 }
 
 module "delivery" {

@@ -627,14 +627,14 @@ variable "release_termination_wait_minutes" {
 }
 
 variable "release_alarm_names" {
-  description = "CloudWatch alarms that stop a release and roll it back."
+  description = "Further CloudWatch alarms that stop a release and roll it back; those on errors and latency of the API do so anyway."
   type        = list(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = length(var.release_alarm_names) <= 10
-    error_message = "release_alarm_names must be at most 10: CodeDeploy watches no more."
+    condition     = length(var.release_alarm_names) <= 7
+    error_message = "release_alarm_names must be at most 7: CodeDeploy watches ten, the API's own included."
   }
 }
 

@@ -3,8 +3,6 @@
 import json
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from localaws.codedeploy.deployments import Deployment
 from localaws.events import publisher
 from localaws.runtime import Runtime
@@ -42,7 +40,16 @@ class Notices:
         self._publish = publisher(runtime)
 
     def tell(self, deployment: Deployment, group_id: str, happened: str) -> None:
-        """Publish what happened: `DeploymentStart`, `DeploymentSuccess` and so on."""
+        """Publish what happened: `DeploymentStart`, `DeploymentSuccess` and so on.
+
+        What cannot be delivered is logged: it does not hold up a deployment, in AWS either.
+        """
+        try:
+            self._tell(deployment, group_id, happened)
+        except Exception:
+            self._runtime.log.exception("codedeploy: %s of %s was not delivered", happened, deployment.id)
+
+    def _tell(self, deployment: Deployment, group_id: str, happened: str) -> None:
         prefix = f"arn:aws:codedeploy:{deployment.region}:{deployment.account}"
         if happened in STATES:
             self._publish(
@@ -82,12 +89,8 @@ class Notices:
             "rollbackInformation": deployment.rollback_info and json.dumps(deployment.rollback_info),
         }
         subject = f"{word}: AWS CodeDeploy {deployment.id} in {deployment.region} to {deployment.application}"
-        try:
-            self._runtime.client("sns", deployment.settings["serviceRoleArn"], deployment.region).publish(
-                TopicArn=trigger["triggerTargetArn"],
-                Subject=subject[:100],
-                Message=json.dumps({name: value for name, value in message.items() if value is not None}),
-            )
-        except ClientError:
-            # A message that cannot be sent does not hold up a deployment, in AWS either.
-            self._runtime.log.exception("codedeploy: trigger %s", trigger["triggerName"])
+        self._runtime.client("sns", deployment.settings["serviceRoleArn"], deployment.region).publish(
+            TopicArn=trigger["triggerTargetArn"],
+            Subject=subject[:100],
+            Message=json.dumps({name: value for name, value in message.items() if value is not None}),
+        )

@@ -10,6 +10,7 @@ from localaws.codedeploy.hooks import Hooks
 from localaws.codedeploy.notices import Notices
 from localaws.codedeploy.pace import Pace
 from localaws.codedeploy.procedure import Procedure, ServerStopsError
+from localaws.roles import RoleUnknownError
 from localaws.runtime import Runtime
 
 HAPPENED = {"Failed": "DeploymentFailure", "Stopped": "DeploymentStop"}
@@ -68,6 +69,8 @@ class Runner:
             return
         except EndingError as ending:
             self._end(place, group_id, deployment, ending)
+        except RoleUnknownError as error:
+            self._end(place, group_id, deployment, failure("IAM_ROLE_MISSING", error.message))
         except Exception as error:
             self._runtime.log.exception("codedeploy: %s", deployment.id)
             words = f"An internal error: {type(error).__name__}: {error}"

@@ -127,7 +127,7 @@ run "an_environment_with_repositories_has_a_pipeline" {
   }
 
   variables {
-    delivery = { api = { repository = "know-me/api" } }
+    delivery = { api = { repository = "know-me/api" }, web = { repository = "know-me/web" } }
   }
 
   assert {
@@ -138,6 +138,11 @@ run "an_environment_with_repositories_has_a_pipeline" {
   assert {
     condition     = output.api_repository_url != null
     error_message = "The image has a repository."
+  }
+
+  assert {
+    condition     = length(module.watching.service_alarm_names) > 0 && length(module.watching.service_alarm_names) <= 3
+    error_message = "What clients see stops a release; CodeDeploy watches ten alarms, and seven are for release_alarm_names."
   }
 }
 

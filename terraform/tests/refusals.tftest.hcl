@@ -633,7 +633,7 @@ run "more_alarms_than_codedeploy_watches_are_refused" {
   }
 
   variables {
-    release_alarm_names = ["1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "11"]
+    release_alarm_names = ["1", "2", "3", "4", "5", "6", "7", "8"]
   }
 
   expect_failures = [var.release_alarm_names]

@@ -261,6 +261,30 @@ def test_only_the_steps_that_fence_change_a_buckets_policy(assembly: Assembly) -
 # ------------------------------------------------------------------ logs, storage, messages
 
 
+def test_labels_of_the_application_secret_are_moved_by_one_step_and_its_value_is_read_by_none(
+    assembly: Assembly,
+) -> None:
+    # Given every statement of a function that reaches the secret
+    reaching = [
+        (name, action, text(resource))
+        for name, statement in statements(assembly)
+        if not name.startswith("Terraform") and statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+        if action.startswith("secretsmanager:")
+        for resource in as_list(statement["Resource"])
+    ]
+    # Then it is that secret's labels, and one step moves them
+    assert {action for _, action, _ in reaching} == {
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:UpdateSecretVersionStage",
+    }
+    assert all(
+        resource.endswith(":secret:know-me/staging/database/application-??????") for *_, resource in reaching
+    )
+    movers = {name for name, action, _ in reaching if action == "secretsmanager:UpdateSecretVersionStage"}
+    assert {name.partition("Role")[0] for name in movers} == {"PointApplication"}
+
+
 def test_every_log_group_has_a_retention_and_leaves_with_the_stack(assembly: Assembly) -> None:
     for group in assembly.resources("AWS::Logs::LogGroup").values():
         assert group["Properties"]["RetentionInDays"] == 90

@@ -383,6 +383,7 @@ def _manifest(environment: str) -> dict[str, Any]:
         },
         "builds": {"database_jobs": "d", "media_jobs": "m"},
         "health_check_url": "http://example.com/status/",
+        "web_url": "https://app.example.com",
         "alarm_arns": [],
         "topic_arns": [],
     }

@@ -363,13 +363,14 @@ def app(world: World) -> Iterator[App]:
     app = App(world, name)
     wait(app.settled)
     yield app
-    for identity in world.deploy.list_deployments(
-        applicationName=name, deploymentGroupName=name, includeOnlyStatuses=["InProgress", "Ready"]
-    )["deployments"]:
-        world.deploy.stop_deployment(deploymentId=identity, autoRollbackEnabled=False)
-        app.ended(identity)
+    if name in world.deploy.list_applications()["applications"]:
+        for identity in world.deploy.list_deployments(
+            applicationName=name, deploymentGroupName=name, includeOnlyStatuses=["InProgress", "Ready"]
+        )["deployments"]:
+            world.deploy.stop_deployment(deploymentId=identity, autoRollbackEnabled=False)
+            app.ended(identity)
+        world.deploy.delete_application(applicationName=name)
     world.aws.control("DELETE", "codedeploy")
-    world.deploy.delete_application(applicationName=name)
     world.ecs.delete_service(cluster=CLUSTER, service=name, force=True)
     wait(lambda: app.service()["status"] == "INACTIVE")
 
@@ -698,6 +699,69 @@ def test_a_service_that_codedeploy_cannot_release_is_refused(world: World, app: 
             app.group(ecsServices=[{"clusterName": CLUSTER, "serviceName": service}])
         assert caught.value.response["Error"]["Code"] == "InvalidECSServiceException"
     world.ecs.delete_service(cluster=CLUSTER, service="refused", force=True)
+
+
+# ---------------------------------------------------------------------- applications and groups
+
+
+def test_tags_and_deployments_follow_when_application_and_group_get_other_names(world: World, app: App):
+    # Given a group with tags and a deployment
+    identity = app.ended(app.release("2"))["deploymentId"]
+    group = "arn:aws:codedeploy:us-east-1:123456789012:deploymentgroup"
+    world.deploy.tag_resource(ResourceArn=f"{group}:{app.name}/{app.name}", Tags=[{"Key": "a", "Value": "b"}])
+    # When both are renamed
+    world.deploy.update_application(applicationName=app.name, newApplicationName=f"{app.name}-2")
+    world.deploy.update_deployment_group(
+        applicationName=f"{app.name}-2",
+        currentDeploymentGroupName=app.name,
+        newDeploymentGroupName="other",
+    )
+    # Then
+    found = world.deploy.list_deployments(
+        applicationName=f"{app.name}-2", deploymentGroupName="other", includeOnlyStatuses=["Succeeded"]
+    )
+    assert found["deployments"] == [identity]
+    tags = world.deploy.list_tags_for_resource(ResourceArn=f"{group}:{app.name}-2/other")["Tags"]
+    assert tags == [{"Key": "a", "Value": "b"}]
+    with pytest.raises(ClientError, match="ApplicationDoesNotExistException"):
+        world.deploy.get_application(applicationName=app.name)
+    # And what is deleted twice is no error
+    for _ in range(2):
+        world.deploy.delete_deployment_group(applicationName=f"{app.name}-2", deploymentGroupName="other")
+        world.deploy.delete_application(applicationName=f"{app.name}-2")
+
+
+def test_what_is_there_already_or_cannot_be_is_refused_by_name(world: World, app: App):
+    known = world.deploy.get_deployment_group(applicationName=app.name, deploymentGroupName=app.name)
+    settings = {
+        name: known["deploymentGroupInfo"][name]
+        for name in (
+            "serviceRoleArn", "deploymentStyle", "blueGreenDeploymentConfiguration", "ecsServices",
+            "loadBalancerInfo",
+        )
+    }  # fmt: skip
+    nobody = "arn:aws:iam::123456789012:role/nobody"
+    for group, change, name in (
+        (app.name, {}, "DeploymentGroupAlreadyExistsException"),
+        ("second", {}, "ECSServiceMappingLimitExceededException"),
+        ("second", {"serviceRoleArn": nobody}, "InvalidRoleException"),
+        ("second", {"deploymentConfigName": "absent"}, "DeploymentConfigDoesNotExistException"),
+        (
+            "second",
+            {"deploymentConfigName": "CodeDeployDefault.OneAtATime"},
+            "InvalidDeploymentConfigNameException",
+        ),
+    ):
+        with pytest.raises(ClientError) as caught:
+            world.deploy.create_deployment_group(
+                applicationName=app.name, deploymentGroupName=group, **{**settings, **change}
+            )
+        assert caught.value.response["Error"]["Code"] == name
+    with pytest.raises(ClientError, match="ApplicationAlreadyExistsException"):
+        world.deploy.create_application(applicationName=app.name, computePlatform="ECS")
+    # And what is not implemented says so
+    with pytest.raises(ClientError, match="codedeploy:ListOnPremisesInstances is not implemented"):
+        world.deploy.list_on_premises_instances()
 
 
 # ---------------------------------------------------------------------- Terraform

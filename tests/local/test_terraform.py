@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
+from know_me.application import definition_of, reads_bucket_by_name, reads_database_by_name
 from know_me.manifest import Manifest, read_manifest
 
 from .conftest import PROJECT, LocalAWS, free_port
@@ -148,11 +149,19 @@ def bucket(generation: str) -> str:
     return f"know-me-{ENVIRONMENT}-media-{generation}-123456789012"
 
 
-def api_environment(root: Root) -> dict[str, str]:
-    """Return the variables of the API's newest container."""
-    found = root.aws.client("ecs").describe_task_definition(taskDefinition=f"know-me-{ENVIRONMENT}-api")
-    container = found["taskDefinition"]["containerDefinitions"][0]
-    return {variable["name"]: variable["value"] for variable in container["environment"]}
+def media_bucket_of_tasks(root: Root) -> str:
+    """Return the bucket that tasks of the API find under the name that stays."""
+    found = root.aws.client("ssm").get_parameter(Name=f"/know-me/{ENVIRONMENT}/media/bucket")
+    return str(found["Parameter"]["Value"])
+
+
+def task_definition(root: Root) -> dict[str, Any]:
+    """Return the revision of the API's task definition from which a release starts."""
+    parameter = root.aws.client("ssm").get_parameter(Name=f"/know-me/{ENVIRONMENT}/api/task-definition")
+    found: dict[str, Any] = root.aws.client("ecs").describe_task_definition(
+        taskDefinition=parameter["Parameter"]["Value"]
+    )["taskDefinition"]
+    return found
 
 
 def heard(root: Root, queue_url: str, count: int) -> set[tuple[str, str]]:
@@ -255,8 +264,20 @@ def test_new_generation_only_adds(root: Root) -> None:
     assert all("green" in address for address in planned["create"])
 
 
-def test_api_is_told_which_bucket_it_uses(root: Root) -> None:
-    assert api_environment(root)["MEDIA_BUCKET"] == bucket("blue")
+def test_api_finds_the_bucket_and_the_database_under_names_that_stay(root: Root, manifest: Manifest) -> None:
+    container = task_definition(root)["containerDefinitions"][0]
+    assert reads_database_by_name(container, manifest)
+    assert reads_bucket_by_name(container, manifest)
+    assert media_bucket_of_tasks(root) == bucket("blue")
+
+
+def test_releases_of_the_api_are_codedeploys(root: Root, manifest: Manifest) -> None:
+    service = manifest.services[0]
+    (found,) = root.aws.client("ecs").describe_services(cluster=service.cluster, services=[service.name])[
+        "services"
+    ]
+    assert found["deploymentController"] == {"type": "CODE_DEPLOY"}
+    assert definition_of(found) == task_definition(root)["taskDefinitionArn"]
 
 
 def test_only_static_files_are_public(root: Root) -> None:
@@ -303,8 +324,9 @@ def test_media_candidate_is_written_by_migrations_until_it_is_active(root: Root)
     s3.put_object(Bucket=bucket("blue"), Key="media/meanwhile", Body=b"")
     # Then the candidate refuses, and the API stays where it was
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert api_environment(root)["MEDIA_BUCKET"] == bucket("blue")
+    assert media_bucket_of_tasks(root) == bucket("blue")
     assert root.plan(MEDIA_GREEN) == {}
+    before = task_definition(root)["taskDefinitionArn"]
     # When the candidate becomes the active generation
     root.apply(MEDIA_MOVED)
     # Then it is the other one that only migrations write, and the API has moved
@@ -312,8 +334,10 @@ def test_media_candidate_is_written_by_migrations_until_it_is_active(root: Root)
     with pytest.raises(ClientError) as refused:
         s3.delete_object(Bucket=bucket("blue"), Key="media/meanwhile")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert api_environment(root)["MEDIA_BUCKET"] == bucket("green")
+    assert media_bucket_of_tasks(root) == bucket("green")
     assert root.plan(MEDIA_MOVED) == {}
+    # And without another task definition: that would be a release
+    assert task_definition(root)["taskDefinitionArn"] == before
     # When everything goes back, then what is in a bucket that nothing protects goes with it
     root.apply(BLUE)
     assert bucket("green") not in {found["Name"] for found in s3.list_buckets()["Buckets"]}

@@ -147,3 +147,8 @@ variable "kms_key_arn" {
   description = "Key that encrypts secrets and logs."
   type        = string
 }
+
+variable "https" {
+  description = "Whether there is a certificate. Its ARN may be unknown before an apply, this is not."
+  type        = bool
+}

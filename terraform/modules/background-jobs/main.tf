@@ -99,35 +99,3 @@ resource "aws_iam_role_policy" "this" {
     }]
   })
 }
-
-# Nobody waits for background jobs: that they fail, or are never started, must be heard of.
-resource "aws_cloudwatch_metric_alarm" "failed" {
-  alarm_name          = "${local.name}-failed"
-  alarm_description   = "Background jobs of ${var.name} failed; the execution of the state machine says why."
-  namespace           = "AWS/States"
-  metric_name         = "ExecutionsFailed"
-  dimensions          = { StateMachineArn = var.state_machine_arn }
-  statistic           = "Sum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.notification_topic_arn]
-  ok_actions          = [var.notification_topic_arn]
-}
-
-resource "aws_cloudwatch_metric_alarm" "undelivered" {
-  alarm_name          = "${local.name}-undelivered"
-  alarm_description   = "The rule could not start the background jobs of ${var.name}; the queue has the events."
-  namespace           = "AWS/SQS"
-  metric_name         = "ApproximateNumberOfMessagesVisible"
-  dimensions          = { QueueName = aws_sqs_queue.undelivered.name }
-  statistic           = "Maximum"
-  period              = 300
-  evaluation_periods  = 1
-  threshold           = 1
-  comparison_operator = "GreaterThanOrEqualToThreshold"
-  treat_missing_data  = "notBreaching"
-  alarm_actions       = [var.notification_topic_arn]
-}

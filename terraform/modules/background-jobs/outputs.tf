@@ -3,7 +3,7 @@ output "rule" {
   value       = { name = aws_cloudwatch_event_rule.this.name, event_bus_name = "default" }
 }
 
-output "alarm_arns" {
-  description = "Alarms in the manifest."
-  value       = [aws_cloudwatch_metric_alarm.failed.arn, aws_cloudwatch_metric_alarm.undelivered.arn]
+output "undelivered_queue" {
+  description = "Name of the queue with what the rule could not start; an alarm is on it."
+  value       = aws_sqs_queue.undelivered.name
 }

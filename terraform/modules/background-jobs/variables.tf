@@ -12,8 +12,3 @@ variable "state_machine_arn" {
   description = "ARN of the runbook background-jobs."
   type        = string
 }
-
-variable "notification_topic_arn" {
-  description = "Topic that hears of failures."
-  type        = string
-}

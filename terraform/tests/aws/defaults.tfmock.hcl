@@ -141,12 +141,6 @@ mock_resource "aws_codebuild_project" {
   }
 }
 
-mock_resource "aws_cloudwatch_metric_alarm" {
-  defaults = {
-    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:pretended"
-  }
-}
-
 mock_resource "aws_cloudfront_distribution" {
   defaults = {
     id             = "EPRETENDED"
@@ -177,5 +171,11 @@ mock_resource "aws_acm_certificate_validation" {
 mock_resource "aws_wafv2_web_acl" {
   defaults = {
     arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/pretended/1"
+  }
+}
+
+mock_resource "aws_cloudwatch_metric_alarm" {
+  defaults = {
+    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:pretended"
   }
 }
