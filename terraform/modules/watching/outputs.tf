@@ -19,3 +19,11 @@ output "alarm_arns" {
   description = "Every alarm, for the manifest: a migration says which were raised before it began."
   value       = local.alarm_arns
 }
+
+output "service_alarm_names" {
+  description = "Alarms of what clients of the API see: reasons to take a release back."
+  value = sort(concat(
+    [aws_cloudwatch_metric_alarm.latency.alarm_name],
+    values(aws_cloudwatch_metric_alarm.errors)[*].alarm_name,
+  ))
+}
