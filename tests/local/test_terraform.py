@@ -245,7 +245,8 @@ def test_settings_of_the_app_reach_the_container(root: Root) -> None:
     # Then it is there without a value, and what is not secret is in the environment
     assert secret["Name"] == f"know-me/{ENVIRONMENT}/api/apple-shared-secret"
     assert not secret.get("VersionIdsToStages")
-    variables = api_environment(root)
+    container = found["taskDefinition"]["containerDefinitions"][0]
+    variables = {each["name"]: each["value"] for each in container["environment"]}
     assert variables["APPLE_PRODUCT_CODES"] == "know-me.premium"
     assert variables["WEB_APP_URL"] == root.outputs()["web_url"]
 
