@@ -227,7 +227,7 @@ def stop_the_candidate(stage: Stage, run_id: str) -> None:
 
 
 def let_the_cutover_fail(stage: Stage, run_id: str) -> None:
-    """Let S3 refuse the policy that lets the app write into the new bucket, when Terraform switches the app."""
+    """Let S3 refuse the policy that lets the app write into the new bucket, when Terraform switches."""
     stage.wait_for_state(run_id, CUTOVER)
     environment = stage.environment
     bucket = environment.media_bucket(environment.run_document(run_id, "request.json")["media_candidate"])
