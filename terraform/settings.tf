@@ -23,6 +23,18 @@ variable "api_secrets" {
   }
 }
 
+variable "django_allowed_hosts" {
+  description = "Hosts that Django itself answers. The default is all: the firewall lets requests for the API's names through only, and the load balancer's health checks ask by the address of a task, which no list knows."
+  type        = list(string)
+  default     = ["*"]
+  nullable    = false
+
+  validation {
+    condition     = length(var.django_allowed_hosts) > 0 && alltrue([for host in var.django_allowed_hosts : can(regex("^([*]|[.]?[a-z0-9][a-z0-9.-]*)$", host))])
+    error_message = "django_allowed_hosts must be at least one host name in small letters, with a dot before it for every name below it, or \"*\"."
+  }
+}
+
 variable "sentry_dsn" {
   description = "Address at which Sentry takes the API's errors; null for none. It lets anybody send and nobody read; when it shall not be seen either, name SENTRY_DSN in api_secrets."
   type        = string
@@ -92,7 +104,7 @@ variable "email_identity_arn" {
 locals {
   # What is null is left out; api_environment may set anything of it otherwise.
   api_settings = { for name, value in {
-    DJANGO_ALLOWED_HOSTS     = join(",", local.api_hosts)
+    DJANGO_ALLOWED_HOSTS     = join(",", var.django_allowed_hosts)
     DJANGO_HTTPS             = tostring(local.https)
     WEB_APP_URL              = module.web.url
     SENTRY_DSN               = var.sentry_dsn

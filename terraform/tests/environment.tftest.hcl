@@ -217,7 +217,7 @@ run "the_app_knows_what_it_is_called" {
 
   assert {
     condition = local.api_settings == {
-      DJANGO_ALLOWED_HOSTS = "pretended.us-east-1.elb.amazonaws.com"
+      DJANGO_ALLOWED_HOSTS = "*"
       DJANGO_HTTPS         = "false"
       EMAIL_SENDER         = "Know Me <no-reply@example.com>"
       SENTRY_DSN           = "https://key@sentry.example.com/1"

@@ -937,3 +937,17 @@ run "a_name_besides_that_of_the_domain_is_refused" {
 
   expect_failures = [var.api_domain_name]
 }
+
+run "no_host_for_django_is_refused" {
+  command = plan
+
+  module {
+    source = "./tests/environment"
+  }
+
+  variables {
+    django_allowed_hosts = []
+  }
+
+  expect_failures = [var.django_allowed_hosts]
+}

@@ -235,17 +235,13 @@ def test_load_balancer_is_behind_the_firewall(root: Root) -> None:
 
 def test_settings_of_the_app_reach_the_container(root: Root) -> None:
     # Given
-    found = root.aws.client("ecs").describe_task_definition(taskDefinition=f"know-me-{ENVIRONMENT}-api")
-    secrets = {
-        each["name"]: each["valueFrom"]
-        for each in found["taskDefinition"]["containerDefinitions"][0]["secrets"]
-    }
+    container = task_definition(root)["containerDefinitions"][0]
+    secrets = {each["name"]: each["valueFrom"] for each in container["secrets"]}
     # When the secret that a person fills is looked at
     secret = root.aws.client("secretsmanager").describe_secret(SecretId=secrets["APPLE_SHARED_SECRET"])
     # Then it is there without a value, and what is not secret is in the environment
     assert secret["Name"] == f"know-me/{ENVIRONMENT}/api/apple-shared-secret"
     assert not secret.get("VersionIdsToStages")
-    container = found["taskDefinition"]["containerDefinitions"][0]
     variables = {each["name"]: each["value"] for each in container["environment"]}
     assert variables["APPLE_PRODUCT_CODES"] == "know-me.premium"
     assert variables["WEB_APP_URL"] == root.outputs()["web_url"]

@@ -128,6 +128,11 @@ resource "aws_wafv2_web_acl" "this" {
     metric_name                = var.name
     sampled_requests_enabled   = true
   }
+
+  lifecycle {
+    # Also orders its end: a distribution lets go of it before it is deleted, in the same apply.
+    create_before_destroy = true
+  }
 }
 
 resource "aws_wafv2_web_acl_association" "this" {
