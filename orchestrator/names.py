@@ -75,9 +75,34 @@ class Names:
         return self.of("media-jobs")
 
     @property
+    def api(self) -> str:
+        """The API: service, task definition family, CodeDeploy's application and deployment group."""
+        return self.of("api")
+
+    @property
+    def cluster(self) -> str:
+        """ARN of the ECS cluster, which Terraform makes."""
+        return self.arn("ecs", f"cluster/{self.prefix}")
+
+    @property
+    def deployment_group(self) -> str:
+        """ARN of CodeDeploy's deployment group of the API."""
+        return self.arn("codedeploy", f"deploymentgroup:{self.api}/{self.api}")
+
+    @property
     def media_buckets(self) -> str:
         """Pattern of the media buckets' names: one for each generation."""
         return self.of(f"media-*-{self.account}")
+
+    @property
+    def delivery_bucket(self) -> str:
+        """Bucket of what the stages of the pipeline hand on; Terraform makes it."""
+        return self.of(f"delivery-{self.account}")
+
+    @property
+    def web_bucket(self) -> str:
+        """Bucket of the web app's files; Terraform makes it."""
+        return self.of(f"web-{self.account}")
 
     def project(self, name: str) -> str:
         """Return the ARN of a CodeBuild project."""

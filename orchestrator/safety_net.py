@@ -1,8 +1,12 @@
-"""The safety net: a migration that ended badly is returned, whoever or whatever ended it."""
+"""The safety nets: what ended badly is followed up, whoever or whatever ended it.
+
+A migration is returned; a schema migration that could not report to CodeDeploy is reported.
+"""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -29,19 +33,7 @@ class ReturnSafetyNet(Construct):
         return_: sfn.StateMachine,
     ) -> None:
         super().__init__(scope, identifier)
-        undelivered = sqs.Queue(
-            self,
-            "Undelivered",
-            queue_name=names.of("return-undelivered"),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=Duration.days(14),
-        )
-        acknowledge(
-            undelivered,
-            "AwsSolutions-SQS3",
-            "It is a dead-letter queue itself, of an EventBridge target, which cdk-nag does not look at",
-        )
+        undelivered = _undelivered(self, names.of("return-undelivered"))
         role = service_role(
             self,
             "Role",
@@ -73,3 +65,59 @@ class ReturnSafetyNet(Construct):
                 max_event_age=Duration.hours(24),
             )
         )
+
+
+class ReleaseSafetyNet(Construct):
+    """A rule that tells CodeDeploy about a schema migration that was ended from outside.
+
+    The state machine reports by itself how the schema migration ended, unless it is stopped by hand or times
+    out as a whole: then CodeDeploy would wait an hour for its hook.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        identifier: str,
+        names: Names,
+        *,
+        schema_migration: sfn.StateMachine,
+        report: lambda_.Function,
+    ) -> None:
+        super().__init__(scope, identifier)
+        rule = events.Rule(
+            self,
+            "Rule",
+            rule_name=names.of("schema-migration-lost"),
+            description=f"Reports a schema migration of {names.prefix} that was ended from outside",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={"status": ENDED_BADLY, "stateMachineArn": [schema_migration.state_machine_arn]},
+            ),
+        )
+        rule.add_target(
+            targets.LambdaFunction(
+                report,
+                dead_letter_queue=_undelivered(self, names.of("schema-migration-undelivered")),
+                retry_attempts=20,
+                max_event_age=Duration.hours(1),  # as long as CodeDeploy waits
+            )
+        )
+
+
+def _undelivered(scope: Construct, name: str) -> sqs.Queue:
+    """Make the queue for what a rule cannot deliver."""
+    queue = sqs.Queue(
+        scope,
+        "Undelivered",
+        queue_name=name,
+        encryption=sqs.QueueEncryption.SQS_MANAGED,
+        enforce_ssl=True,
+        retention_period=Duration.days(14),
+    )
+    acknowledge(
+        queue,
+        "AwsSolutions-SQS3",
+        "It is a dead-letter queue itself, of an EventBridge target, which cdk-nag does not look at",
+    )
+    return queue

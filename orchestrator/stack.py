@@ -13,14 +13,22 @@ from orchestrator.layer import LayerContents
 from orchestrator.names import Names
 from orchestrator.notifications import Notifications
 from orchestrator.runbook import Runbook, RunbookProperties
-from orchestrator.safety_net import ReturnSafetyNet
+from orchestrator.safety_net import ReleaseSafetyNet, ReturnSafetyNet
 from orchestrator.settings import RETENTIONS, Settings
 from orchestrator.step import Step, StepProperties
 from orchestrator.steps import STEPS
 from orchestrator.storage import RunStorage
 from orchestrator.terraform_build import LEFT_OUT, TerraformBuild, TerraformBuildProperties
 
-RUNBOOKS = ("provision", "move-database", "move-media", "return", "migrate")
+RUNBOOKS = (
+    "provision",
+    "move-database",
+    "move-media",
+    "return",
+    "migrate",
+    "schema-migration",
+    "background-jobs",
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +78,13 @@ class OrchestratorStack(Stack):
             names,
             migrate=runbooks["migrate"].state_machine,
             return_=runbooks["return"].state_machine,
+        )
+        ReleaseSafetyNet(
+            self,
+            "ReleaseSafetyNet",
+            names,
+            schema_migration=runbooks["schema-migration"].state_machine,
+            report=steps["ReportLostSchemaMigrationFunction"].function,
         )
         CfnOutput(self, "ArtifactsBucket", value=storage.artifacts.bucket_name)
         CfnOutput(self, "NotificationTopic", value=topic.topic_arn)

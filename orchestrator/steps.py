@@ -75,16 +75,25 @@ def change_generations(names: Names) -> tuple[Permission, ...]:
     return (Permission(("ssm:GetParameter", "ssm:PutParameter"), (names.parameter("generations"),)),)
 
 
-def see_application_secrets(names: Names) -> tuple[Permission, ...]:
-    """See whether an application secret has a value, never the value."""
-    pattern = names.arn("secretsmanager", f"secret:know-me/{names.environment}/database/*")
-    return (
-        Permission(
-            ("secretsmanager:DescribeSecret",),
-            (pattern,),
-            "Secrets Manager ends every ARN with random characters, and generations come and go",
-        ),
-    )
+def _application_secret(*actions: str) -> Grant:
+    """Do something with the labels of the application secret, never with a value."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        # Secrets Manager ends every ARN with a hyphen and six characters of its own.
+        secret = names.arn(
+            "secretsmanager", f"secret:know-me/{names.environment}/database/application-??????"
+        )
+        return (Permission(tuple(f"secretsmanager:{action}" for action in actions), (secret,)),)
+
+    return grant
+
+
+def read_media_bucket(names: Names) -> tuple[Permission, ...]:
+    """Read which bucket tasks are told."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("media/bucket"),)),)
+
+
+see_application_secret = _application_secret("DescribeSecret")
 
 
 # ------------------------------------------------------------------ run folder, lock
@@ -262,6 +271,15 @@ def see_tasks(names: Names) -> tuple[Permission, ...]:
     )
 
 
+def see_pipelines(names: Names) -> tuple[Permission, ...]:
+    """See what the environment's pipelines do; one is called like the environment itself."""
+    return (
+        Permission(
+            ("codepipeline:GetPipelineState",), (names.arn("codepipeline", f"{names.prefix}*"),), MADE_LATER
+        ),
+    )
+
+
 def see_what_runs(names: Names) -> tuple[Permission, ...]:
     """See everything that can write: services, autoscaling, rules, schedules, pipelines."""
     return (
@@ -271,9 +289,7 @@ def see_what_runs(names: Names) -> tuple[Permission, ...]:
         Permission(
             ("scheduler:GetSchedule",), (names.arn("scheduler", f"schedule/*/{names.of('*')}"),), MADE_LATER
         ),
-        Permission(
-            ("codepipeline:GetPipelineState",), (names.arn("codepipeline", names.of("*")),), MADE_LATER
-        ),
+        *see_pipelines(names),
     )
 
 
@@ -306,7 +322,7 @@ def _switch(*, rule: str, transition: str) -> Grant:
             ),
             Permission(
                 (f"codepipeline:{transition}",),
-                (names.arn("codepipeline", f"{names.of('*')}/*"),),
+                (names.arn("codepipeline", f"{names.prefix}*/*"),),
                 MADE_LATER,
             ),
         )
@@ -314,10 +330,52 @@ def _switch(*, rule: str, transition: str) -> Grant:
     return grant
 
 
+# ------------------------------------------------------------------ releases
+
+
+def see_deployments(names: Names) -> tuple[Permission, ...]:
+    """See which deployments of the API are under way."""
+    return (Permission(("codedeploy:ListDeployments",), (names.deployment_group,)),)
+
+
+def read_deployments(names: Names) -> tuple[Permission, ...]:
+    """See what a deployment brings: GetDeployment gives the hash of its AppSpec, the application the text."""
+    return (
+        Permission(("codedeploy:GetDeployment",), (names.deployment_group,)),
+        Permission(
+            ("codedeploy:GetApplicationRevision",), (names.arn("codedeploy", f"application:{names.api}"),)
+        ),
+    )
+
+
+def report_to_deployment(names: Names) -> tuple[Permission, ...]:
+    """Say how a hook of a deployment ended."""
+    return (Permission(("codedeploy:PutLifecycleEventHookExecutionStatus",), (names.deployment_group,)),)
+
+
+def start_executions(*machines: str) -> Grant:
+    """Start some state machines."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        arns = tuple(names.state_machine(machine) for machine in machines)
+        return (Permission(("states:StartExecution",), arns),)
+
+    return grant
+
+
+def read_task_logs(names: Names) -> tuple[Permission, ...]:
+    """Read the logs of the API's tasks."""
+    streams = names.arn("logs", f"log-group:/{names.prefix}/api:log-stream:*")
+    return (
+        Permission(("logs:GetLogEvents",), (streams,), "Each task has a log stream, named after its own id"),
+    )
+
+
 def check_environment(names: Names) -> tuple[Permission, ...]:
     """See what the preflight of an environment looks at."""
     return (
         *see_what_runs(names),
+        *see_deployments(names),
         Permission(
             ("rds:DescribeDBInstances", "rds:DescribePendingMaintenanceActions"),
             (names.arn("rds", f"db:{names.of('*')}"),),
@@ -347,6 +405,9 @@ STEPS = (
         (
             read_manifest,
             check_environment,
+            see_task_definitions,
+            see_application_secret,
+            read_media_bucket,
             describe_executions,
             list_executions("provision", "migrate"),
             use_run_folder,
@@ -360,8 +421,22 @@ STEPS = (
     StepDefinition("record_what_runs", (read_manifest, see_what_runs, use_run_folder), timeout_seconds=120),
     StepDefinition(
         "quiesce",
+        (use_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
+        timeout_seconds=300,
+    ),
+    StepDefinition(
+        "hold_releases",
         (read_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
         timeout_seconds=300,
+    ),
+    StepDefinition(
+        "check_releases",
+        (
+            read_run_folder,
+            see_deployments,
+            see_pipelines,
+            list_executions("schema-migration", "background-jobs"),
+        ),
     ),
     StepDefinition("check_quiet", (read_run_folder, see_tasks)),
     StepDefinition(
@@ -417,12 +492,31 @@ STEPS = (
     StepDefinition("summarise_media_copy", (use_run_folder, describe_executions), timeout_seconds=300),
     StepDefinition("activate_generation", (change_generations,)),
     StepDefinition(
+        "point_application",
+        (
+            read_manifest,
+            read_media_bucket,
+            _application_secret("DescribeSecret", "UpdateSecretVersionStage"),
+        ),
+    ),
+    StepDefinition(
         "resume",
         (read_run_folder, _switch(rule="EnableRule", transition="EnableStageTransition")),
         timeout_seconds=300,
     ),
     StepDefinition("check_running", (read_run_folder, see_services)),
-    StepDefinition("smoke_test", (read_manifest, see_services, see_task_definitions), timeout_seconds=600),
+    StepDefinition(
+        "smoke_test",
+        (
+            read_manifest,
+            read_media_bucket,
+            see_application_secret,
+            see_services,
+            see_task_definitions,
+            see_tasks,
+        ),
+        timeout_seconds=600,
+    ),
     StepDefinition("record_outcome", (use_run_folder,)),
     StepDefinition("explain_failure", (read_executions, see_builds, use_run_folder), timeout_seconds=120),
     StepDefinition(
@@ -431,7 +525,7 @@ STEPS = (
         timeout_seconds=180,
         memory_mebibytes=512,
     ),
-    StepDefinition("find_databases_without_role", (read_manifest, see_application_secrets)),
+    StepDefinition("find_databases_without_role", (read_manifest, see_application_secret)),
     StepDefinition(
         "claim_run",
         (_lock("GetItem", "UpdateItem", "DeleteItem"), describe_executions, read_run_folder),
@@ -449,6 +543,14 @@ STEPS = (
     StepDefinition(
         "restore_generations", (read_manifest, change_generations, read_run_folder, describe_executions)
     ),
-    StepDefinition("check_application_stores", (read_manifest, see_services, see_task_definitions)),
+    StepDefinition(
+        "check_application_stores",
+        (read_manifest, read_media_bucket, see_application_secret, see_services, see_task_definitions),
+    ),
+    StepDefinition("start_schema_migration", (start_executions("schema-migration"), report_to_deployment)),
+    StepDefinition("find_new_image", (_lock("GetItem"), read_manifest, read_deployments, see_services)),
+    StepDefinition("find_running_image", (_lock("GetItem"), read_manifest, see_services, see_tasks)),
+    StepDefinition("read_task_outcome", (see_tasks, see_task_definitions, read_task_logs)),
+    StepDefinition("report_lost_schema_migration", (report_to_deployment, tell_topic)),
 )
 """Every step; a test compares it with `lambdas/` both ways."""

@@ -11,8 +11,10 @@ It can make roles of the environment's name and so, in the end, give rights away
 for. It cannot touch the orchestrator's own roles, its own among them, which have a path of their own.
 """
 
+from orchestrator.edge_permissions import edge_permissions
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
+from orchestrator.release_permissions import release_permissions
 from orchestrator.steps import IDS_OF_AWS, NO_RESOURCE
 
 NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
@@ -33,6 +35,8 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_logs(names),
         *_roles(names),
         *_builds(names),
+        *edge_permissions(names),
+        *release_permissions(names),
     ]
 
 
@@ -72,7 +76,7 @@ def _parameters(names: Names) -> list[Permission]:
                 "ssm:RemoveTagsFromResource",
                 "ssm:ListTagsForResource",
             ),
-            (names.parameter("manifest"),),
+            tuple(map(names.parameter, ("manifest", "media/bucket", "api/task-definition"))),
         ),
         Permission(("ssm:DescribeParameters",), ("*",), DESCRIBE_ALL),
     ]
@@ -352,9 +356,16 @@ def _media(names: Names) -> list[Permission]:
                 "s3:PutLifecycleConfiguration",
             ),
             names.bucket(names.media_buckets),
+            names.bucket(names.web_bucket),
+            names.bucket(names.delivery_bucket),
         ),
-        # A generation without deletion protection is emptied before its bucket is deleted.
-        _named(("s3:DeleteObject", "s3:DeleteObjectVersion"), names.bucket(names.media_buckets, "*")),
+        # A bucket without deletion protection is emptied before it is deleted.
+        _named(
+            ("s3:DeleteObject", "s3:DeleteObjectVersion"),
+            names.bucket(names.media_buckets, "*"),
+            names.bucket(names.web_bucket, "*"),
+            names.bucket(names.delivery_bucket, "*"),
+        ),
         _named(
             (
                 "sqs:CreateQueue",
@@ -507,6 +518,9 @@ def _roles(names: Names) -> list[Permission]:
                     "iam:PassedToService": [
                         "ecs-tasks.amazonaws.com",
                         "codebuild.amazonaws.com",
+                        "codedeploy.amazonaws.com",
+                        "codepipeline.amazonaws.com",
+                        "events.amazonaws.com",
                         "vpc-flow-logs.amazonaws.com",
                     ]
                 }

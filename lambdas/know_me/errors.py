@@ -103,3 +103,23 @@ class SmokeTestFailed(RunbookError):  # noqa: N818
 
 class ReturnFailed(RunbookError):  # noqa: N818
     """The environment could not be brought back to the old stores."""
+
+
+class InvalidRelease(RunbookError):  # noqa: N818
+    """A deployment does not say which task definition of the environment it brings."""
+
+
+class SchemaMigrationFailed(RunbookError):  # noqa: N818
+    """The image's `migrate` command ended with an error, or never ran."""
+
+
+class SchemaMigrationTimedOut(RunbookError):  # noqa: N818
+    """The image's `migrate` command took longer than it may."""
+
+
+class BackgroundJobsFailed(RunbookError):  # noqa: N818
+    """The image's `background-jobs` command ended with an error, or never ran."""
+
+
+class BackgroundJobsTimedOut(RunbookError):  # noqa: N818
+    """The image's `background-jobs` command took longer than it may."""

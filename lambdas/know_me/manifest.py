@@ -61,8 +61,18 @@ class Pipeline(Part):
     stages: list[str]
 
 
+class Deployment(Part):
+    """A deployment group of CodeDeploy, which puts releases of a service in place."""
+
+    application: str
+    deployment_group: str
+
+
 class DatabaseGeneration(Part):
-    """One incarnation of the database: where it is and which secrets open it (by name)."""
+    """One incarnation of the database: where it is and which secrets open it (by name).
+
+    The application secret is the environment's; this generation is the version with the label.
+    """
 
     generation: Slug
     instance_id: str
@@ -73,6 +83,7 @@ class DatabaseGeneration(Part):
     allocated_storage: int = Field(gt=0, description="GiB")
     master_secret_arn: str
     application_secret_arn: str
+    application_secret_label: str
     application_role: str
     subnet_ids: list[str]
     security_group_ids: list[str]
@@ -139,10 +150,12 @@ class Manifest(Part):
     rules: list[Rule]
     schedules: list[Schedule]
     pipelines: list[Pipeline]
+    deployments: list[Deployment] = []
     database: Store[DatabaseGeneration]
     media: MediaStore
     builds: Builds
     health_check_url: str
+    web_url: str
     alarm_arns: list[str]
     topic_arns: list[str]
 
@@ -150,6 +163,11 @@ class Manifest(Part):
     def active_database(self) -> DatabaseGeneration:
         """The database that the app uses."""
         return self.database.generations[self.database.active]
+
+    @property
+    def api(self) -> Service:
+        """The service whose image migrates the schema and runs the background jobs."""
+        return self.services[0]
 
 
 def read_manifest(ssm: Any, environment: str) -> Manifest:

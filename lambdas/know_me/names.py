@@ -32,6 +32,11 @@ def generations_parameter(environment: str) -> str:
     return f"/know-me/{environment}/generations"
 
 
+def media_bucket_parameter(environment: str) -> str:
+    """Return the SSM parameter by which tasks know the bucket of the app's files."""
+    return f"/know-me/{environment}/media/bucket"
+
+
 def snapshot_name(environment: str, run_id: str) -> str:
     """Return the name of the snapshot that a run takes of the old database."""
     return f"know-me-{environment}-{hashlib.sha256(run_id.encode()).hexdigest()[:8]}"

@@ -388,11 +388,15 @@ class ExecutionJob:
 
 
 class ContainerJob:
-    """An ECS task; it succeeded when every container that exited did so with 0."""
+    """An ECS task; it succeeded when every container exited with 0.
+
+    A task that ECS did not place is `AmazonECS.Unknown`, though RunTask answered:
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-ecs.html.
+    """
 
     def __init__(self, started: dict[str, Any], clients: Clients) -> None:
-        if not started.get("Tasks"):
-            raise StateError(TASK_FAILED, json.dumps(started, separators=(",", ":")))
+        if started.get("Failures") or not started.get("Tasks"):
+            raise StateError("AmazonECS.Unknown", json.dumps(started, separators=(",", ":")))
         self._client = clients("ecs")
         task = started["Tasks"][0]
         self._cluster, self._arn = task["ClusterArn"], task["TaskArn"]

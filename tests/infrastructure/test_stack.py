@@ -121,6 +121,9 @@ def test_nothing_needs_a_custom_resource(assembly: Assembly) -> None:
 
 def test_account_and_region_are_known_to_cloudformation_only(assembly: Assembly) -> None:
     written = json.dumps(assembly.template)
+    # CloudFront's certificates and firewalls are in that region whatever the environment's own is.
+    for service in ("acm", "logs", "wafv2"):
+        written = written.replace(f":{service}:us-east-1:", "")
     assert "123456789012" not in written and "us-east-1" not in written
 
 
@@ -161,6 +164,13 @@ NAMELESS = {
     *("logs:CreateLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:PutResourcePolicy"),
     "ecs:DeregisterTaskDefinition",
     *("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+    # CloudFront chooses the ids of these and gives them no tags; WAF's managed rules are AWS's own.
+    *(
+        f"cloudfront:{verb}{kind}"
+        for kind in ("CachePolicy", "OriginAccessControl", "ResponseHeadersPolicy")
+        for verb in ("Create", "Delete", "Update")
+    ),
+    *("wafv2:CreateWebACL", "wafv2:UpdateWebACL"),
 }
 
 
@@ -270,6 +280,30 @@ def test_only_the_steps_that_fence_change_a_buckets_policy(assembly: Assembly) -
 # ------------------------------------------------------------------ logs, storage, messages
 
 
+def test_labels_of_the_application_secret_are_moved_by_one_step_and_its_value_is_read_by_none(
+    assembly: Assembly,
+) -> None:
+    # Given every statement of a function that reaches the secret
+    reaching = [
+        (name, action, text(resource))
+        for name, statement in statements(assembly)
+        if not name.startswith("Terraform") and statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+        if action.startswith("secretsmanager:")
+        for resource in as_list(statement["Resource"])
+    ]
+    # Then it is that secret's labels, and one step moves them
+    assert {action for _, action, _ in reaching} == {
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:UpdateSecretVersionStage",
+    }
+    assert all(
+        resource.endswith(":secret:know-me/staging/database/application-??????") for *_, resource in reaching
+    )
+    movers = {name for name, action, _ in reaching if action == "secretsmanager:UpdateSecretVersionStage"}
+    assert {name.partition("Role")[0] for name in movers} == {"PointApplication"}
+
+
 def test_every_log_group_has_a_retention_and_leaves_with_the_stack(assembly: Assembly) -> None:
     for group in assembly.resources("AWS::Logs::LogGroup").values():
         assert group["Properties"]["RetentionInDays"] == 90
@@ -313,12 +347,36 @@ def test_the_lock_table_can_be_recovered_to_any_moment(assembly: Assembly) -> No
 
 
 def test_topic_and_queue_are_encrypted_and_reached_with_tls_only(assembly: Assembly) -> None:
-    (topic,), (queue,) = assembly.properties("AWS::SNS::Topic"), assembly.properties("AWS::SQS::Queue")
-    assert topic["KmsMasterKeyId"] and queue["SqsManagedSseEnabled"] is True
-    for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
-        (policy,) = assembly.properties(kind)
+    (topic,), queues = assembly.properties("AWS::SNS::Topic"), assembly.properties("AWS::SQS::Queue")
+    assert topic["KmsMasterKeyId"] and queues
+    assert [queue for queue in queues if queue["SqsManagedSseEnabled"] is not True] == []
+    policies = {
+        kind: assembly.properties(kind) for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy")
+    }
+    assert [len(each) for each in policies.values()] == [1, len(queues)]
+    for policy in (policy for each in policies.values() for policy in each):
         conditions = [each.get("Condition", {}) for each in policy["PolicyDocument"]["Statement"]]
         assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
+
+
+def test_alarms_of_the_environment_may_publish_to_the_topic(assembly: Assembly) -> None:
+    # Given that CloudWatch publishes under its own name, with the key of the topic
+    (key,) = assembly.properties("AWS::KMS::Key")
+    (policy,) = assembly.properties("AWS::SNS::TopicPolicy")
+    for document, actions in (
+        (policy["PolicyDocument"], "sns:Publish"),
+        (key["KeyPolicy"], ["kms:Decrypt", "kms:GenerateDataKey*"]),
+    ):
+        # When its statements are looked for
+        found = [
+            each
+            for each in document["Statement"]
+            if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        ]
+        # Then it may, for alarms of this environment and account only
+        assert [each["Action"] for each in found] == [actions]
+        assert text(found[0]["Condition"]["ArnLike"]["aws:SourceArn"]).endswith(":alarm:know-me-staging-*")
+        assert "aws:SourceAccount" in found[0]["Condition"]["StringEquals"]
 
 
 # ------------------------------------------------------------------ names (contracts, section 1)
@@ -415,9 +473,15 @@ def test_the_functions_hold_the_steps_and_no_leftovers(assembly: Assembly) -> No
 # ------------------------------------------------------------------ the safety net
 
 
+def rule_called(assembly: Assembly, name: str) -> dict[str, Any]:
+    """Return the properties of a rule."""
+    (rule,) = (each for each in assembly.properties("AWS::Events::Rule") if each["Name"] == name)
+    return rule
+
+
 def test_a_migration_that_ends_badly_is_returned(assembly: Assembly) -> None:
-    # Given the only rule of the stack
-    (rule,) = assembly.properties("AWS::Events::Rule")
+    # Given the rule that starts return
+    rule = rule_called(assembly, "know-me-staging-return-after-failure")
     # When a migrate execution fails, times out or is stopped
     (migrate,) = [
         name
@@ -439,3 +503,45 @@ def test_a_migration_that_ends_badly_is_returned(assembly: Assembly) -> None:
     }
     assert "ReturnRunbook" in text(target["Arn"])
     assert target["DeadLetterConfig"]["Arn"] and target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_a_schema_migration_that_is_ended_from_outside_is_reported(assembly: Assembly) -> None:
+    # Given that CodeDeploy waits an hour for what the state machine would have said
+    rule = rule_called(assembly, "know-me-staging-schema-migration-lost")
+    (machine,) = [
+        name
+        for name, each in assembly.resources("AWS::StepFunctions::StateMachine").items()
+        if each["Properties"]["StateMachineName"] == "know-me-staging-schema-migration"
+    ]
+    # When an execution of it fails, times out or is stopped
+    assert rule["EventPattern"]["detail"] == {
+        "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        "stateMachineArn": [{"Ref": machine}],
+    }
+    # Then a step reports it, and what cannot be delivered within that hour is kept
+    (target,) = rule["Targets"]
+    assert "ReportLostSchemaMigration" in text(target["Arn"])
+    assert target["DeadLetterConfig"] and target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 3600
+
+
+def test_a_task_is_run_of_the_apis_family_in_its_cluster_with_its_two_roles(assembly: Assembly) -> None:
+    # Given the two runbooks that run tasks
+    running = {
+        role: statement
+        for role, statement in statements(assembly)
+        if "ecs:RunTask" in as_list(statement["Action"])
+    }
+    assert {role.partition("Runbook")[0] for role in running} == {"SchemaMigration", "BackgroundJobs"}
+    for role, statement in running.items():
+        # Then each may run what a release brings, in the environment's cluster, and nothing else
+        assert text(statement["Resource"]).endswith(":task-definition/know-me-staging-api:*")
+        assert text(statement["Condition"]["ArnEquals"]["ecs:cluster"]).endswith(":cluster/know-me-staging")
+        (passing,) = (
+            each
+            for holder, each in statements(assembly)
+            if holder == role and "iam:PassRole" in as_list(each["Action"])
+        )
+        assert {text(each).rpartition("/")[2] for each in as_list(passing["Resource"])} == {
+            "know-me-staging-api-task",
+            "know-me-staging-api-execution",
+        }

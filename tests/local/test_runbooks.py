@@ -127,6 +127,20 @@ def test_a_refusal_is_one_sentence_and_starts_no_return(make: Make, step: str) -
     assert not runbooks.exists(runbooks.child(ended["executionArn"], "return", "-return"))
 
 
+def test_a_release_that_does_not_end_is_not_cut_and_the_migration_returns(make: Make, instance: str) -> None:
+    # Given a release that began after the preflight and takes longer than is waited for
+    refusal = {"raise": "QuiesceTimedOut", "message": "Still running: the deployment d-1."}
+    runbooks = make(on(instance, CheckReleases=refusal, **NOT_CUT))
+    # When it is migrated
+    ended = runbooks.run("migrate", {})
+    # Then the ways in were closed, the app was never stopped, and the return starts what was closed again
+    assert (ended["error"], ended["cause"]) == ("QuiesceTimedOut", "Still running: the deployment d-1.")
+    path = runbooks.path(ended["executionArn"])
+    assert "Let nothing new begin" in path and "Stop everything that writes" not in path
+    returned = runbooks.path(runbooks.child(ended["executionArn"], "return", "-return"))
+    assert "Stop the app" not in returned and "Start everything again" in returned
+
+
 @pytest.mark.parametrize(
     ("script", "failing_builds", "error"),
     [
@@ -175,6 +189,7 @@ def test_terraform_failing_at_the_cutover_is_a_cutover_that_failed(make: Make, i
         "Stop the app",
         "Let the old database be written to",
         "Point the app back to the old stores",
+        "Let tasks read the old stores",
         "Start everything again",
         "Test the app",
         "The app runs on the old stores",
@@ -196,14 +211,19 @@ def test_a_return_that_fails_is_said_and_keeps_the_lock(make: Make, instance: st
     assert "Release the lock" not in path
 
 
-def test_a_return_goes_on_when_terraform_fails_but_the_app_is_defined_with_the_old_stores(
+def test_a_return_goes_on_when_terraform_fails_but_the_app_would_use_the_old_stores(
     make: Make,
 ) -> None:
     runbooks = make(failing_builds="plan*")
     ended = runbooks.run("return", {"run_id": "x"})
     assert ended["status"] == "SUCCEEDED", ended.get("cause")
     path = runbooks.path(ended["executionArn"])
-    assert path.index("Look which stores the app is defined with") < path.index("Start everything again")
+    order = [
+        "Let tasks read the old database all the same",
+        "Look which stores the app would use",
+        "Start everything again",
+    ]
+    assert [state for state in path if state in order] == order
 
 
 def test_a_return_with_nothing_to_do_says_so(make: Make) -> None:

@@ -135,6 +135,13 @@ resource "aws_iam_role_policy" "this" {
         Condition = { StringLike = { "s3:prefix" = "runs/*" } }
       },
       {
+        # A password is stored before the role gets it, and a repeated job takes up the one that is there.
+        Sid      = "FillApplicationSecret"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+        Resource = var.application_secret_arn
+      },
+      {
         Sid       = "UseKeyThroughSecretsManager"
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -196,19 +203,11 @@ resource "aws_iam_role_policy" "database" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
-      {
-        Sid      = "ReadSecrets"
-        Effect   = "Allow"
-        Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
-        Resource = [each.value.master_secret_arn, each.value.application_secret_arn]
-      },
-      {
-        Sid      = "FillApplicationSecret"
-        Effect   = "Allow"
-        Action   = "secretsmanager:PutSecretValue"
-        Resource = each.value.application_secret_arn
-      },
-    ]
+    Statement = [{
+      Sid      = "ReadMasterSecret"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
+      Resource = each.value.master_secret_arn
+    }]
   })
 }

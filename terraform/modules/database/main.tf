@@ -112,12 +112,3 @@ resource "aws_db_instance" "this" {
 
   depends_on = [aws_cloudwatch_log_group.export]
 }
-
-# Empty until a run makes the role and its password; without a recovery window, because the password dies with
-# the database and the name must be free for the next generation of that name.
-resource "aws_secretsmanager_secret" "application" {
-  name                    = "know-me/${var.environment}/database/${var.generation}/application"
-  description             = "Role of the app on ${local.name}; written by the prepare-role job"
-  kms_key_id              = var.kms_key_arn
-  recovery_window_in_days = 0
-}

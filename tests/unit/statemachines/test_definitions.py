@@ -55,6 +55,9 @@ IMPLIED = {"states", "v"}
 RETRIED = re.compile(
     r"^(Lambda\.(ServiceException|AWSLambdaException|SdkClientException|TooManyRequestsException)"
     r"|(CodeBuild|StepFunctions|Rds)\.(AWS\w+Exception|ThrottlingException|SdkClientException|AccountLimitExceededException)"
+    r"|ECS\.(ServerException|ThrottlingException|SdkClientException)"
+    r"|CodeDeploy\.(ThrottlingException|SdkClientException)"
+    r"|SNS\.(InternalErrorException|ThrottledException|SdkClientException)"
     r"|Ecs\.(ServerException|ThrottlingException|SdkClientException)"
     r"|EventBridge\.(InternalException|ConcurrentModificationException|SdkClientException)"
     r"|S3Control\.(InternalServiceException|TooManyRequestsException|SdkClientException)"
@@ -121,7 +124,8 @@ def named(machine: str, state: str) -> dict[str, Any]:
 
 
 def test_the_runbooks_of_the_contract_are_there() -> None:
-    assert set(MACHINES) == {"provision", "migrate", "move-database", "move-media", "return"}
+    runbooks = {"provision", "migrate", "move-database", "move-media", "return"}
+    assert set(MACHINES) == runbooks | {"schema-migration", "background-jobs"}
 
 
 @every_machine
@@ -175,9 +179,13 @@ def test_substitutions_are_those_of_the_contract(name: str) -> None:
     assert used <= SUBSTITUTIONS
 
 
+STARTED_OTHERWISE = {"start_schema_migration", "report_lost_schema_migration"}
+"""By CodeDeploy, and by a rule of EventBridge."""
+
+
 def test_every_step_is_used_by_a_runbook() -> None:
     used = {found for text in texts(MACHINES) for found in re.findall(r"\$\{(\w+)Function\}", text)}
-    assert used == {step.title().replace("_", "") for step in STEPS}
+    assert used == {step.title().replace("_", "") for step in STEPS - STARTED_OTHERWISE}
 
 
 @every_machine
@@ -312,12 +320,15 @@ def test_writers_stop_before_the_copy_and_the_cutover_follows_the_verification()
         "Inspect the candidate",
         "Copy the media ahead",
         "Record what runs",
+        "Let nothing new begin",
+        "Look whether a release is under way",
         "Stop everything that writes",
         "Make the old bucket refuse writes",
         "Make the old database refuse writes",
         "Move the data and keep a snapshot",
         "Make the candidates active",
         "Switch the app to the new stores",
+        "Let tasks read the new stores",
         "Start everything again",
         "Test the app",
         "Record that the migration is complete",
@@ -339,10 +350,39 @@ def test_the_old_stores_are_written_to_only_when_nothing_can_write_to_the_new_on
         "Let the old database be written to",
         "Let the old bucket be written to",
         "Point the app back to the old stores",
+        "Let tasks read the old stores",
         "Start everything again",
         "Test the app",
     ]
     assert [item for item in order if item in sequence] == sequence
+
+
+def test_when_terraform_fails_on_the_way_back_the_old_database_is_read_all_the_same() -> None:
+    states = MACHINES["return"]["States"]["Bring everything back"]["Branches"][0]["States"]
+    explain = states["Explain why Terraform failed"]
+    assert {explain["Next"], explain["Catch"][0]["Next"]} == {"Let tasks read the old database all the same"}
+    state = states["Let tasks read the old database all the same"]
+    # The bucket's name is Terraform's to write: whether it did is looked at next.
+    assert state["Arguments"]["Payload"]["media"] is None
+    assert state["Next"] == "Look which stores the app would use"
+
+
+def test_tasks_are_started_again_without_a_new_deployment_which_codedeploys_services_refuse() -> None:
+    again = MACHINES["provision"]["States"]["Start the app's tasks again"]["ItemProcessor"]
+    counts = [
+        state["Arguments"].get("DesiredCount")
+        for state in again["States"].values()
+        if state.get("Resource", "").endswith(":ecs:updateService")
+    ]
+    assert counts == [0, "{% $wanted_tasks %}"]
+    assert "ForceNewDeployment" not in json.dumps(MACHINES)
+
+
+@pytest.mark.parametrize(("desired", "wanted"), [(3, 3), (1, 1), (0, 1)])
+def test_a_service_that_was_left_without_tasks_gets_one(desired: int, wanted: int) -> None:
+    states = MACHINES["provision"]["States"]["Start the app's tasks again"]["ItemProcessor"]["States"]
+    expression = states["See how many tasks it should run"]["Assign"]["wanted_tasks"]
+    assert evaluated(expression, {}, result={"Services": [{"DesiredCount": desired}]}) == wanted
 
 
 def test_return_never_stops_terraform() -> None:
@@ -493,3 +533,51 @@ def test_large_objects_are_copied_in_three_rounds_at_most(round_: int, left: int
     variables = {"round": round_, "large_objects_left": left, "job": "synchronise", "file_columns": [{}]}
     taken = [rule["Next"] for rule in choice["Choices"] if evaluated(rule["Condition"], variables)]
     assert [*taken, choice["Default"]][0] == after
+
+
+# ------------------------------------------------------------------ releases
+
+
+def test_whatever_happens_to_a_schema_migration_is_reported_to_codedeploy_once() -> None:
+    # Given every way through the state machine
+    machine = MACHINES["schema-migration"]["States"]
+    reports = {"Tell CodeDeploy that it succeeded", "Tell CodeDeploy that it failed"}
+
+    def ways(state: str, reported: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        told = (*reported, state) if state in reports else reported
+        following = list(targets(machine[state]))
+        if not following:
+            yield state, told
+        for target in following:
+            yield from ways(target, told)
+
+    # When one ends well, then CodeDeploy was told so; when it ends badly, then it was told that, or the
+    # report of the success was refused
+    ends = {(end, told) for end, told in ways(MACHINES["schema-migration"]["StartAt"], ())}
+    assert ends == {
+        ("The schema is migrated", ("Tell CodeDeploy that it succeeded",)),
+        ("The schema migration failed", ("Tell CodeDeploy that it failed",)),
+        ("The schema migration failed", ("Tell CodeDeploy that it succeeded",)),
+    }
+
+
+def test_a_schema_migration_ends_within_the_hour_that_codedeploy_waits() -> None:
+    machine = MACHINES["schema-migration"]
+    limit = machine["States"]["Note the deployment"]["Assign"]["time_limit"]
+    others = sum(
+        state["TimeoutSeconds"]
+        for state in machine["States"].values()
+        if state["Type"] == "Task" and isinstance(state["TimeoutSeconds"], int)
+    )
+    assert limit + others < machine["TimeoutSeconds"] < 3600
+
+
+@pytest.mark.parametrize("name", ["schema-migration", "background-jobs"])
+def test_only_the_exit_code_decides_how_a_task_ended(name: str) -> None:
+    # Given that the task is waited for, when it ends in any way, then its outcome is read
+    (task,) = (
+        state for _, state in states(MACHINES[name]) if state.get("Resource", "").endswith("ecs:runTask.sync")
+    )
+    assert {task["Next"], *(rule["Next"] for rule in task["Catch"])} == {
+        next(state for state, document in states(MACHINES[name]) if "ReadTaskOutcome" in str(document))
+    }
