@@ -3,7 +3,6 @@
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 from job_support.run_folder import RunFolder
 
-from terraform_jobs.errors import ProvisionFailed
+from terraform_jobs.errors import NEW_PLAN, PlanStale, ProvisionFailed
 from terraform_jobs.plan_summary import KINDS, count_changes, sentence, summarise
 from terraform_jobs.settings import Settings
-from terraform_jobs.terraform import Terraform
+from terraform_jobs.terraform import Scope, Terraform
 
 Figures = dict[str, Any]
 
@@ -33,17 +32,14 @@ def plan(terraform: Terraform, settings: Settings, folder: RunFolder, ssm: Any) 
         variables.write_text(json.dumps({"generations": generations}, indent=2))
         own = terraform.directory / "environments" / f"{settings.environment}.tfvars"
         file = scratch / "plan.tfplan"
-        changed = terraform.plan(file, [own] if own.exists() else [])
+        scope = Scope(settings.destroy, settings.targets, settings.replace)
+        changed, words = terraform.plan(file, [own] if own.exists() else [], scope)
 
-        with ThreadPoolExecutor() as pool:  # each loads the provider, which takes seconds
-            as_document = pool.submit(terraform.show_json, file)
-            as_text = pool.submit(terraform.show, file)
-            state = pool.submit(terraform.state)
-        document = as_document.result()
-        summary = summarise(document, state.result())
+        document = terraform.show_json(file)
+        summary = summarise(document, terraform.state())
         summary["changes"] = count_changes(summary, empty=not changed)
         text = scratch / "plan.txt"
-        text.write_text(as_text.result())
+        text.write_text(words)
 
         folder.write_json("plan/plan.json", document)
         folder.upload(text, "plan/plan.txt", content_type="text/plain; charset=utf-8")
@@ -54,9 +50,20 @@ def plan(terraform: Terraform, settings: Settings, folder: RunFolder, ssm: Any) 
 
 
 def apply(terraform: Terraform, settings: Settings, folder: RunFolder) -> Figures:
-    """Apply exactly the plan that the run folder holds.
+    """Apply exactly the plan that the run folder holds, never another one.
 
-    Terraform refuses it when the state has moved on since it was made, or when it is another workspace's.
+    Returns
+    -------
+    dict
+        Figures of the plan; after a destruction `left` too: how many resources the state still has.
+
+    Raises
+    ------
+    PlanStale
+        The state has moved on since the plan was made. Terraform would refuse it too; here it is known before
+        anything is begun, and what moved is named.
+    ProvisionFailed
+        There is no plan, or Terraform fails.
     """
     with _connected(terraform, settings) as scratch:
         file = scratch / "plan.tfplan"
@@ -66,8 +73,24 @@ def apply(terraform: Terraform, settings: Settings, folder: RunFolder) -> Figure
                 f"There is no plan to apply: {folder.url}/plan/plan.tfplan does not exist.",
                 "Start the provision state machine, which plans first.",
             )
+        _refuse_stale(summary, terraform.state())
         terraform.apply(file)
-    return _figures(summary)
+        left = {"left": len(terraform.resources())} if settings.destroy else {}
+    return {**_figures(summary), **left}
+
+
+def _refuse_stale(summary: Mapping[str, Any], state: Mapping[str, Any]) -> None:
+    """Compare the state that a plan was made from with the state as it is."""
+    planned = (summary["lineage"], summary["serial"])
+    found = (state.get("lineage", ""), state.get("serial", 0))
+    if planned == found:
+        return
+    what = (
+        f"was changed since: it has serial {found[1]}, the plan was made from {planned[1]}"
+        if planned[0] == found[0]
+        else f"is another one (lineage {found[0] or 'none'}, the plan was made from {planned[0] or 'none'})"
+    )
+    raise PlanStale(f"The plan is stale: the state {what}. Nothing was applied.", NEW_PLAN)
 
 
 def read_generations(ssm: Any, parameter: str) -> Mapping[str, Any]:
