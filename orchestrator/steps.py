@@ -74,6 +74,11 @@ def change_generations(names: Names) -> tuple[Permission, ...]:
     return (Permission(("ssm:GetParameter", "ssm:PutParameter"), (names.parameter("generations"),)),)
 
 
+def read_bundle(names: Names) -> tuple[Permission, ...]:
+    """Read which bundle was applied last."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("bundle"),)),)
+
+
 def see_application_secrets(names: Names) -> tuple[Permission, ...]:
     """See whether an application secret has a value, never the value."""
     pattern = names.arn("secretsmanager", f"secret:know-me/{names.environment}/database/*")
@@ -316,7 +321,9 @@ def tell_topic(names: Names) -> tuple[Permission, ...]:
 
 
 STEPS = (
-    StepDefinition("validate_provision", (change_generations,)),
+    StepDefinition("validate_provision", (change_generations, read_bundle, use_run_folder)),
+    # A plan's document has every resource twice and may have megabytes.
+    StepDefinition("judge_plan", (read_manifest, use_run_folder), memory_mebibytes=512),
     StepDefinition("validate_migration", (read_manifest, read_generations, use_run_folder)),
     StepDefinition("take_lock", (_lock("GetItem", "PutItem"), describe_executions, see_terraform_builds)),
     StepDefinition("release_lock", (_lock("DeleteItem"),)),
