@@ -220,6 +220,6 @@ def read_bundle(ssm: Any, environment: str) -> Bundle | None:
     except ValidationError as error:
         raise InvalidRequest(
             f"The parameter {name} cannot be read: {'; '.join(faults_of(error))}.",
-            "Put an earlier version of it back (aws ssm get-parameter-history), or delete it: then the source "
-            "that `cdk deploy` put there is used.",
+            "Put an earlier version of it back (aws ssm get-parameter-history), or delete it: then the "
+            "source that `cdk deploy` put there is used.",
         ) from error

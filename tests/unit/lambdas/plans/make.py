@@ -2,8 +2,8 @@
 
     python tests/unit/lambdas/plans/make.py
 
-Needs `terraform` and the provider's mirror (TF_CLI_CONFIG_FILE). Every plan is what `terraform show -json` prints,
-without what the guard does not read and what changes with every run.
+Needs `terraform` and the provider's mirror (TF_CLI_CONFIG_FILE). Every plan is what `terraform show -json`
+prints, without what the guard does not read and what changes with every run.
 """
 
 import json
@@ -48,7 +48,12 @@ class Environment:
     def run(self, *arguments: str) -> str:
         """Run terraform."""
         done = subprocess.run(
-            ["terraform", *arguments], cwd=self.directory, env=self.variables, capture_output=True, text=True, check=False
+            ["terraform", *arguments],
+            cwd=self.directory,
+            env=self.variables,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode:
             raise RuntimeError(done.stderr)
@@ -80,9 +85,11 @@ class Environment:
             change.pop("provider_name", None)
             if change["change"]["actions"] == ["no-op"]:
                 change["change"]["before"] = change["change"]["after"] = {}
-        text = re.sub(r"[0-9a-f]{8}-[0-9a-f-]{27}", "00000000-0000-0000-0000-000000000000", json.dumps(document))
+        text = re.sub(
+            r"[0-9a-f]{8}-[0-9a-f-]{27}", "00000000-0000-0000-0000-000000000000", json.dumps(document)
+        )
         (HERE / f"{name}.json").write_text(json.dumps(json.loads(text), indent=1) + "\n")
-        print(name)  # noqa: T201
+        print(name)
 
 
 def main() -> None:
@@ -129,7 +136,9 @@ def main() -> None:
         it.plan("tainted")
         it.run("untaint", 'module.database["green"].aws_db_instance.this')
         aws("logs").delete_log_group(logGroupName="/aws/rds/instance/know-me-staging-blue/postgresql")
-        aws("rds").modify_db_instance(DBInstanceIdentifier="know-me-staging-blue", BackupRetentionPeriod=7, ApplyImmediately=True)
+        aws("rds").modify_db_instance(
+            DBInstanceIdentifier="know-me-staging-blue", BackupRetentionPeriod=7, ApplyImmediately=True
+        )
         it.plan("drift")
     server.stop()
 
