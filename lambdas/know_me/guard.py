@@ -411,9 +411,10 @@ def _suspends_versions(change: _Change, gone: set[str]) -> bool:
 
 
 def _status(versioning: Mapping[str, Any]) -> str | None:
-    blocks = versioning.get("versioning_configuration") or [{}]
-    status = blocks[0].get("status")
-    return None if status is None else str(status)
+    match versioning.get("versioning_configuration"):
+        case [{"status": str(status)}, *_]:
+            return status
+    return None
 
 
 class InPlace(_Part):
