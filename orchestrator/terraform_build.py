@@ -123,8 +123,8 @@ class TerraformBuild(Construct):
         acknowledge(
             self.project,
             "AwsSolutions-CB4",
-            "The project has no artifacts, and its cache stays on the build host and holds a public download: "
-            "there is nothing that a key would encrypt",
+            "The project has no artifacts, and its cache stays on the build host and holds a public "
+            "download: there is nothing that a key would encrypt",
         )
         acknowledge(
             self.project,

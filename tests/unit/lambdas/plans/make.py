@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import boto3
+from moto.rds.models import DBInstance
 from moto.server import ThreadedMotoServer
 
 HERE = Path(__file__).resolve().parent
@@ -92,8 +93,20 @@ class Environment:
         print(name)
 
 
+def with_ids_of_their_own() -> None:
+    """Let moto give every database another resource id, by which the provider looks for it."""
+    made = DBInstance.__init__
+
+    def make(self: Any, *arguments: Any, **more: Any) -> None:
+        made(self, *arguments, **more)
+        self.dbi_resource_id = f"db-{self.db_instance_identifier.upper().replace('-', '')}"
+
+    DBInstance.__init__ = make
+
+
 def main() -> None:
     """Make all of them."""
+    with_ids_of_their_own()
     server = ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
