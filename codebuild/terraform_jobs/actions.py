@@ -1,6 +1,7 @@
 """Plan and apply: what the provision runbook asks of Terraform."""
 
 import json
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,7 +12,7 @@ from botocore.exceptions import ClientError
 from job_support.run_folder import RunFolder
 
 from terraform_jobs.errors import NEW_PLAN, PlanStale, ProvisionFailed
-from terraform_jobs.plan_summary import KINDS, count_changes, sentence, summarise
+from terraform_jobs.plan_summary import KINDS, count_changes, count_resources, sentence, summarise
 from terraform_jobs.settings import Settings
 from terraform_jobs.terraform import Scope, Terraform
 
@@ -36,6 +37,7 @@ def plan(terraform: Terraform, settings: Settings, folder: RunFolder, ssm: Any) 
         changed, words = terraform.plan(file, [own] if own.exists() else [], scope)
 
         document = terraform.show_json(file)
+        _refuse_unmatched(document, settings)
         summary = summarise(document, terraform.state())
         summary["changes"] = count_changes(summary, empty=not changed)
         text = scratch / "plan.txt"
@@ -75,7 +77,7 @@ def apply(terraform: Terraform, settings: Settings, folder: RunFolder) -> Figure
             )
         _refuse_stale(summary, terraform.state())
         terraform.apply(file)
-        left = {"left": len(terraform.resources())} if settings.destroy else {}
+        left = {"left": count_resources(terraform.state())} if settings.destroy else {}
     return {**_figures(summary), **left}
 
 
@@ -91,6 +93,28 @@ def _refuse_stale(summary: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         else f"is another one (lineage {found[0] or 'none'}, the plan was made from {planned[0] or 'none'})"
     )
     raise PlanStale(f"The plan is stale: the state {what}. Nothing was applied.", NEW_PLAN)
+
+
+def _refuse_unmatched(document: Mapping[str, Any], settings: Settings) -> None:
+    """Refuse addresses that nothing has: Terraform passes over them without a word, and plans nothing.
+
+    What is to be deleted may be gone already; a data source is in a plan only when it is read late.
+    """
+    addresses = [entry["address"] for entry in document.get("resource_changes", [])]
+    unmatched = [f"replace: nothing is called {one}" for one in settings.replace if one not in addresses]
+    if not settings.destroy:
+        unmatched += [
+            f"targets: nothing is called {target}"
+            for target in settings.targets
+            if not re.search(r"(^|\.)data\.", target)
+            and not any(one == target or one.startswith((f"{target}.", f"{target}[")) for one in addresses)
+        ]
+    if unmatched:
+        raise ProvisionFailed(
+            f"Addresses of the request do not exist: {'; '.join(unmatched)}. Nothing was applied.",
+            "Correct them (plan.txt of an earlier run has all addresses; one of several instances is named "
+            "with its key or index), and start the run again.",
+        )
 
 
 def read_generations(ssm: Any, parameter: str) -> Mapping[str, Any]:

@@ -22,7 +22,7 @@ REMEDIES = (
         "look at what it holds); a name that waits for its deletion can be used when that is over.",
     ),
     (
-        re.compile(r"Invalid target|Invalid replace address|Resource instance not found|Unknown resource"),
+        re.compile(r"Invalid target|Invalid (force-)?replace address"),
         "Correct the addresses in `targets` and `replace` (plan.txt of an earlier run has all addresses), "
         "and start the run again.",
     ),

@@ -128,10 +128,6 @@ class Terraform:
         """Return the state as a document; empty when there is none yet."""
         return json.loads(self._capture("state", "pull") or "{}")
 
-    def resources(self) -> list[str]:
-        """Return the addresses of everything in the state."""
-        return self._capture("state", "list").splitlines()
-
     def _command(self, arguments: Sequence[str]) -> list[str]:
         command, *rest = arguments
         if command in ("workspace", "state"):  # their flags come after the subcommand

@@ -47,9 +47,7 @@ if command == "plan":
     print("\\n\u2500\u2500\u2500\\n\\nSaved the plan to: " + out)
 if command == "show":
     print(json.dumps(script["document"]))
-if command == "state" and "list" in arguments:
-    print("aws_s3_bucket.kept")
-if command == "state" and "pull" in arguments:
+if command == "state":
     print(json.dumps({{"serial": 7, "lineage": "family", **script.get("state", {{}})}}))
 if "sleep" in answer:
     (home / "started").write_text("")

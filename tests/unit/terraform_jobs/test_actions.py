@@ -109,10 +109,50 @@ def test_plan_is_read_once(build: Build) -> None:
     assert build.stored("plan/plan.txt") == b"the plan, in words\n"
 
 
-def test_scope_of_a_plan_is_passed_to_terraform(build: Build) -> None:
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"TARGETS": '["module.nope", "module.a"]'}, "targets: nothing is called module.nope."),
+        ({"TARGETS": '["module.a.aws_lb.b[1]"]'}, "nothing is called module.a.aws_lb.b[1]"),
+        ({"REPLACE": '["module.a.aws_lb.b"]'}, "replace: nothing is called module.a.aws_lb.b"),
+    ],
+)
+def test_address_that_nothing_has_is_refused_where_terraform_would_plan_nothing(
+    build: Build, changes: Callable[..., dict[str, Any]], variables: dict[str, str], said: str
+) -> None:
+    # Given a plan of two instances
+    build.script(document=changes(**{"module.a.aws_lb.b[0]": ["no-op"], "module.ab.aws_lb.c": ["no-op"]}))
+    build.variables |= variables
+    # When
+    code = build.run("plan")
+    # Then no plan is kept that anybody could apply
+    assert code == 1
+    assert said in build.result("plan")["error"]["cause"]
+    assert len(build.s3.list_objects_v2(Bucket=BUCKET)["Contents"]) == 1
+
+
+@pytest.mark.parametrize(
+    "target", ["module.a", "module.a.aws_lb.b", "module.a.aws_lb.b[0]", "data.aws_region.r"]
+)
+def test_target_names_one_thing_several_or_what_is_only_read(
+    build: Build, changes: Callable[..., dict[str, Any]], target: str
+) -> None:
+    build.script(document=changes(**{"module.a.aws_lb.b[0]": ["no-op"]}))
+    build.variables |= {"TARGETS": json.dumps([target])}
+    assert build.run("plan") == 0
+
+
+def test_what_is_to_be_deleted_may_be_gone_already(build: Build) -> None:
+    build.variables |= {"TARGETS": '["module.gone"]', "DESTROY": "true"}
+    assert build.run("plan") == 0
+
+
+def test_scope_of_a_plan_is_passed_to_terraform(build: Build, changes: Callable[..., dict[str, Any]]) -> None:
     # Given addresses with everything that a shell would take for its own
     targets = ['module.database["blue"]', "module.api.aws_lb.this[0]"]
     build.variables |= {"TARGETS": json.dumps(targets), "REPLACE": '["terraform_data.one"]'}
+    named = ['module.database["blue"].aws_kms_key.a', targets[1], "terraform_data.one"]
+    build.script(document=changes(**{address: ["no-op"] for address in named}))
     # When
     build.run("plan")
     # Then
@@ -126,9 +166,11 @@ def test_scope_of_a_plan_is_passed_to_terraform(build: Build) -> None:
 
 
 def test_destruction_is_planned_and_says_what_is_left(build: Build) -> None:
-    # Given
+    # Given a state with a bucket twice, and something that was only read
+    bucket = {"mode": "managed", "type": "aws_s3_bucket", "instances": [{}, {}]}
+    read = {"mode": "data", "type": "aws_region", "instances": [{}]}
     build.variables |= {"DESTROY": "true"}
-    build.script(plan={"code": 2})
+    build.script(plan={"code": 2}, state={"resources": [bucket, read]})
     # When
     build.run("plan")
     build.run("apply")
@@ -137,7 +179,7 @@ def test_destruction_is_planned_and_says_what_is_left(build: Build) -> None:
     applied = next(call for call in build.calls() if "apply" in call["arguments"])
     assert "-destroy" in planned["arguments"]
     assert "-destroy" not in applied["arguments"]
-    assert build.result("apply")["figures"]["left"] == 1
+    assert build.result("apply")["figures"]["left"] == 2
 
 
 @pytest.mark.parametrize(
