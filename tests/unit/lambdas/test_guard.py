@@ -448,3 +448,97 @@ def test_whatever_the_values_are_the_guard_has_an_answer(
 ) -> None:
     judgement = judged(entry(f"{kind}.a", "update", before=before, after=after))
     assert len(judgement.differences[0].attributes) <= NAMED
+
+
+# ------------------------------------------------------------------ real plans
+
+
+def refused(judgement: Judgement) -> set[str]:
+    """Return the addresses that are refused."""
+    return {refusal.address for refusal in judgement.refusals}
+
+
+def test_a_new_environment_is_made() -> None:
+    judgement = real("new-environment", published=None, approval_mode="destructive")
+    assert (judgement.verdict, judgement.destructive) == ("allowed", 0)
+    assert judgement.counts.create == len(judgement.differences) > 5
+
+
+def test_a_plan_without_a_change_is_empty_whatever_the_mode() -> None:
+    judgement = real("empty", approval_mode="always")
+    assert (judgement.verdict, judgement.differences) == ("empty", [])
+
+
+def test_a_database_whose_name_inside_changes_is_refused_with_that_attribute() -> None:
+    judgement = real("database-replaced")
+    assert refused(judgement) == {DATABASE, GREEN}
+    assert judgement.counts.replace == 2
+    assert {tuple(refusal.attributes) for refusal in judgement.refusals} == {("db_name",)}
+    assert "db_name cannot change in place" in judgement.sentence
+    assert "know-me-staging-migrate" in judgement.sentence
+
+
+def test_a_generation_that_left_goes_whole_or_not_at_all() -> None:
+    unused = real("generation-left", published=ONLY_BLUE)
+    assert (unused.verdict, unused.counts.delete) == ("allowed", 4)
+    assert refused(real("generation-left")) == {
+        'module.database["green"].aws_cloudwatch_log_group.export',
+        GREEN,
+        'module.media["green"].aws_s3_bucket.this',
+    }
+
+
+def test_everything_that_gets_less_safe_is_named() -> None:
+    judgement = real("less-safe")
+    assert refused(judgement) == {
+        f'module.media["{name}"].aws_s3_bucket_versioning.this' for name in ("blue", "green")
+    }
+    said = " ".join(destruction.reason for destruction in judgement.destructions)
+    for attribute in (
+        *("deletion_protection", "backup_retention_period", "retention_in_days"),
+        *("enable_key_rotation", "deletion_window_in_days", "force_destroy"),
+    ):
+        assert f"({attribute})" in said
+
+
+def test_a_module_that_is_renamed_needs_a_moved_block() -> None:
+    judgement = real("renamed-without-moved")
+    assert refused(judgement) == {f'module.media["{name}"].aws_s3_bucket.this' for name in ("blue", "green")}
+    moved = real("renamed-with-moved")
+    assert (moved.verdict, moved.differences) == ("allowed", [])
+
+
+def test_a_zone_that_is_forgotten_stays_and_is_asked_about() -> None:
+    judgement = real("zone-forgotten", approval_mode="destructive")
+    assert judgement.verdict == "approval_needed"
+    assert judgement.forgotten == ["aws_route53_zone.this"]
+    assert "it stays" in judgement.destructions[0].reason
+
+
+def test_asking_for_a_replacement_overrules_nothing() -> None:
+    judgement = real("replace-by-request")
+    assert "aws_kms_key.environment" in refused(judgement)
+    assert "aws_s3_bucket.web" not in refused(judgement)
+    assert "was asked for" in next(
+        each.reason for each in judgement.refusals if each.address == "aws_kms_key.environment"
+    )
+
+
+def test_a_destruction_of_everything_is_let_through_only_as_such() -> None:
+    assert real("destroyed", action="destroy").verdict == "allowed"
+    assert real("destroyed", action="destroy", environment="production").verdict == "refused"
+    assert len(refused(real("destroyed"))) == 8
+
+
+def test_a_tainted_database_is_made_anew_only_when_nobody_used_it() -> None:
+    assert real("tainted", published=ONLY_BLUE).verdict == "allowed"
+    assert refused(real("tainted")) == {GREEN}
+
+
+def test_drift_tells_what_was_deleted_and_what_was_changed_outside() -> None:
+    found = {each.address: each for each in real("drift").differences}
+    deleted = found['module.database["blue"].aws_cloudwatch_log_group.export']
+    changed = found[DATABASE]
+    assert (deleted.action, deleted.outside) == ("create", True)
+    assert (changed.action, changed.outside) == ("update", True)
+    assert "backup_retention_period" in changed.attributes
