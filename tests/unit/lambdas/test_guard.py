@@ -538,7 +538,9 @@ def test_a_tainted_database_is_made_anew_only_when_nobody_used_it() -> None:
 def test_drift_tells_what_was_deleted_and_what_was_changed_outside() -> None:
     found = {each.address: each for each in real("drift").differences}
     deleted = found['module.database["blue"].aws_cloudwatch_log_group.export']
-    changed = found[DATABASE]
+    changed = found['module.media["blue"].aws_s3_bucket_versioning.this']
     assert (deleted.action, deleted.outside) == ("create", True)
     assert (changed.action, changed.outside) == ("update", True)
-    assert "backup_retention_period" in changed.attributes
+    assert changed.attributes == ["versioning_configuration"]
+    # And an apply would only bring things back
+    assert real("drift").refusals == []

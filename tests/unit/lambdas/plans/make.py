@@ -1,9 +1,10 @@
-"""Make the plans of the tests of the guard: real ones, of a small configuration, against moto.
+"""Make the plans of the tests of the guard: real ones, of a small configuration.
 
     python tests/unit/lambdas/plans/make.py
 
 Needs `terraform` and the provider's mirror (TF_CLI_CONFIG_FILE). Every plan is what `terraform show -json`
-prints, without what the guard does not read and what changes with every run.
+prints, without what the guard does not read and what changes with every run. Nothing is applied: the state
+from which they are made is what the first plan says would be there; only the look for drift asks AWS (moto).
 """
 
 import json
@@ -12,16 +13,16 @@ import re
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import boto3
-from moto.rds.models import DBInstance
 from moto.server import ThreadedMotoServer
 
 HERE = Path(__file__).resolve().parent
-SERVICES = ("S3", "RDS", "KMS", "LOGS", "ROUTE53", "STS", "IAM")
+ACCOUNT = "123456789012"
+SCHEMA_VERSIONS = {"aws_db_instance": 2}
+"""Versions of the provider's schemas that are not 0."""
 LEFT_OUT = ("configuration", "planned_values", "prior_state", "timestamp", "checks", "relevant_attributes")
 
 
@@ -32,19 +33,36 @@ def generations(*names: str) -> dict[str, Any]:
 
 
 class Environment:
-    """The configuration, applied."""
+    """The configuration, and a state as if it had been applied."""
 
     def __init__(self, directory: Path, endpoint: str) -> None:
         self.directory = directory
-        self.variables = {
-            **os.environ,
-            **{f"AWS_ENDPOINT_URL_{service}": endpoint for service in SERVICES},
-            "AWS_ENDPOINT_URL_ROUTE_53": endpoint,
-            "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": endpoint,
-            "CHECKPOINT_DISABLE": "1",
-        }
+        self.variables = {**os.environ, "AWS_ENDPOINT_URL": endpoint, "CHECKPOINT_DISABLE": "1"}
         shutil.copytree(HERE / "configuration", directory, dirs_exist_ok=True)
         self.run("init", "-input=false")
+
+    def pretend_applied(self, plan: dict[str, Any]) -> None:
+        """Write the state that a plan of creations would lead to."""
+        state = {
+            "version": 4,
+            "serial": 1,
+            "lineage": "guard",
+            "terraform_version": plan["terraform_version"],
+            "outputs": {
+                name: {"value": output["after"], "type": ["tuple", ["string"] * len(output["after"])]}
+                for name, output in plan["output_changes"].items()
+            },
+        }
+        resources = [_resource(change) for change in plan["resource_changes"]]
+        (self.directory / "terraform.tfstate").write_text(json.dumps({**state, "resources": resources}))
+
+    def taint(self, address: str) -> None:
+        """Say that the creation of a resource broke off."""
+        path = self.directory / "terraform.tfstate"
+        state = json.loads(path.read_text())
+        (entry,) = [each for each in state["resources"] if f"{each.get('module')}.{each['type']}" == address]
+        entry["instances"][0]["status"] = "tainted"
+        path.write_text(json.dumps(state))
 
     def run(self, *arguments: str) -> str:
         """Run terraform."""
@@ -76,9 +94,9 @@ class Environment:
         shutil.copytree(HERE / "configuration", self.directory, dirs_exist_ok=True)
         self.configure(generations("blue", "green"))
 
-    def plan(self, name: str, *options: str) -> None:
-        """Keep a plan."""
-        self.run("plan", "-input=false", "-out=plan", *options)
+    def plan(self, name: str, *options: str, look: bool = False) -> dict[str, Any]:
+        """Keep a plan, made without looking at AWS unless told to; return it."""
+        self.run("plan", "-input=false", "-out=plan", f"-refresh={str(look).lower()}", *options)
         document = json.loads(self.run("show", "-json", "plan"))
         for part in LEFT_OUT:
             document.pop(part, None)
@@ -86,40 +104,75 @@ class Environment:
             change.pop("provider_name", None)
             if change["change"]["actions"] == ["no-op"]:
                 change["change"]["before"] = change["change"]["after"] = {}
-        text = re.sub(
-            r"[0-9a-f]{8}-[0-9a-f-]{27}", "00000000-0000-0000-0000-000000000000", json.dumps(document)
-        )
-        (HERE / f"{name}.json").write_text(json.dumps(json.loads(text), indent=1) + "\n")
+        (HERE / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
         print(name)
+        return document
 
 
-def with_ids_of_their_own() -> None:
-    """Let moto give every database another resource id, by which the provider looks for it."""
-    made = DBInstance.__init__
+def _resource(change: dict[str, Any]) -> dict[str, Any]:
+    """Return a resource of a state; what only AWS would know is made up."""
+    attributes = {**change["change"]["after"]}
+    for name, unknown in change["change"]["after_unknown"].items():
+        if unknown is True:
+            attributes[name] = _made_up(change, name)
+    names = {
+        "aws_s3_bucket": "bucket",
+        "aws_cloudwatch_log_group": "name",
+        "aws_s3_bucket_versioning": "bucket",
+    }
+    if change["type"] in names:
+        attributes["id"] = attributes[names[change["type"]]]
+    module = change.get("module_address")
+    return {
+        **({"module": module} if module else {}),
+        "mode": "managed",
+        "type": change["type"],
+        "name": change["name"],
+        "provider": 'provider["registry.terraform.io/hashicorp/aws"]',
+        "instances": [
+            {
+                "schema_version": SCHEMA_VERSIONS.get(change["type"], 0),
+                "attributes": attributes,
+                "sensitive_attributes": [
+                    [{"type": "get_attr", "value": name}]
+                    for name, sensitive in change["change"]["after_sensitive"].items()
+                    if sensitive is True
+                ],
+            }
+        ],
+    }
 
-    def make(self: Any, *arguments: Any, **more: Any) -> None:
-        made(self, *arguments, **more)
-        self.dbi_resource_id = f"db-{self.db_instance_identifier.upper().replace('-', '')}"
 
-    DBInstance.__init__ = make
+def _made_up(change: dict[str, Any], name: str) -> Any:
+    generation = change["address"].split('"')[1] if '"' in change["address"] else ""
+    known = {
+        "aws_s3_bucket_versioning": {"bucket": f"know-me-staging-media-{generation}-{ACCOUNT}"},
+        "aws_db_instance": {"kms_key_id": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1"},
+        "aws_kms_key": {"arn": f"arn:aws:kms:us-east-1:{ACCOUNT}:key/1", "key_id": "1", "id": "1"},
+    }
+    lists = (
+        *("name_servers", "listener_endpoint", "master_user_secret"),
+        *("replicas", "vpc_security_group_ids"),
+    )
+    if name in ("tags_all", *lists):
+        return [] if name in lists else {}
+    if name in known.get(change["type"], {}):
+        return known[change["type"]][name]
+    strings = ("id", "arn", "address", "endpoint", "bucket_domain_name", "hosted_zone_id", "region")
+    return f"{change['type']}-{name}" if name in strings else None
 
 
 def main() -> None:
     """Make all of them."""
-    with_ids_of_their_own()
     server = ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
-    aws: Callable[[str], Any] = lambda service: boto3.client(  # noqa: E731
-        service, "us-east-1", endpoint_url=endpoint, aws_access_key_id="test", aws_secret_access_key="test"
-    )
+    tainted = 'module.database["green"].aws_db_instance'
     with tempfile.TemporaryDirectory() as directory:
         it = Environment(Path(directory), endpoint)
-        it.configure(generations("blue"))
-        it.plan("new-environment")
         it.configure(generations("blue", "green"))
-        it.run("apply", "-auto-approve", "-input=false")
+        it.pretend_applied(it.plan("new-environment"))
         it.plan("empty")
         it.edit("modules/database/main.tf", 'db_name                 = "know_me"', 'db_name = "other"')
         it.plan("database-replaced")
@@ -145,14 +198,18 @@ def main() -> None:
         it.restore()
         it.plan("replace-by-request", "-replace=aws_kms_key.environment", "-replace=aws_s3_bucket.web")
         it.plan("destroyed", "-destroy")
-        it.run("taint", 'module.database["green"].aws_db_instance.this')
-        it.plan("tainted")
-        it.run("untaint", 'module.database["green"].aws_db_instance.this')
-        aws("logs").delete_log_group(logGroupName="/aws/rds/instance/know-me-staging-blue/postgresql")
-        aws("rds").modify_db_instance(
-            DBInstanceIdentifier="know-me-staging-blue", BackupRetentionPeriod=7, ApplyImmediately=True
+        # Given that somebody deleted a log group and stopped a bucket from keeping versions
+        blue, green = (f"know-me-staging-media-{name}-{ACCOUNT}" for name in ("blue", "green"))
+        s3 = boto3.client(
+            "s3", "us-east-1", endpoint_url=endpoint, aws_access_key_id="test", aws_secret_access_key="test"
         )
-        it.plan("drift")
+        s3.create_bucket(Bucket=blue)
+        s3.create_bucket(Bucket=green)
+        s3.put_bucket_versioning(Bucket=blue, VersioningConfiguration={"Status": "Suspended"})
+        targets = ("database", "aws_cloudwatch_log_group.export"), ("media", "aws_s3_bucket_versioning.this")
+        it.plan("drift", *(f'-target=module.{store}["blue"].{what}' for store, what in targets), look=True)
+        it.taint(tainted)
+        it.plan("tainted")
     server.stop()
 
 
