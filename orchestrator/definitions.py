@@ -153,6 +153,9 @@ def states_of(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _target(arguments: Any) -> str | None:
+    if isinstance(arguments, str):  # an expression that puts the arguments together names one thing too
+        named = re.search(r"'(?:FunctionName|ProjectName|StateMachineArn)': '\$\{([A-Za-z]+)\}'", arguments)
+        return named.group(1) if named else None
     for key in ("FunctionName", "ProjectName", "StateMachineArn", "TopicArn"):
         match = _SUBSTITUTION.fullmatch(str(arguments.get(key, ""))) if isinstance(arguments, dict) else None
         if match:
@@ -310,8 +313,13 @@ def _copy_parts(names: Names, _target: str) -> tuple[Permission, ...]:
     return (Permission(("s3:GetObject", "s3:PutObject"), (objects,), GENERATIONS), *use_media_key(names))
 
 
+def _remember_bundle(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (Permission(("ssm:PutParameter",), (names.parameter("bundle"),)),)
+
+
 INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::lambda:invoke": _invoke,
+    "arn:aws:states:::lambda:invoke.waitForTaskToken": _invoke,
     "arn:aws:states:::codebuild:startBuild.sync": _build,
     "arn:aws:states:::states:startExecution.sync:2": _execution,
     "arn:aws:states:::ecs:runTask.sync": _run_task,
@@ -326,6 +334,7 @@ INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::aws-sdk:s3control:describeJob": _see_copy_job,
     "arn:aws:states:::aws-sdk:s3control:updateJobStatus": _cancel_copy_job,
     "arn:aws:states:::aws-sdk:s3control:listJobs": _list_copy_jobs,
+    "arn:aws:states:::aws-sdk:ssm:putParameter": _remember_bundle,
     "arn:aws:states:::aws-sdk:rds:createDBSnapshot": _create_snapshot,
     "arn:aws:states:::aws-sdk:rds:describeDBSnapshots": _describe_snapshots,
 }

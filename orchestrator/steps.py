@@ -75,6 +75,11 @@ def change_generations(names: Names) -> tuple[Permission, ...]:
     return (Permission(("ssm:GetParameter", "ssm:PutParameter"), (names.parameter("generations"),)),)
 
 
+def read_bundle(names: Names) -> tuple[Permission, ...]:
+    """Read which bundle was applied last."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("bundle"),)),)
+
+
 def _application_secret(*actions: str) -> Grant:
     """Do something with the labels of the application secret, never with a value."""
 
@@ -396,7 +401,9 @@ def tell_topic(names: Names) -> tuple[Permission, ...]:
 
 
 STEPS = (
-    StepDefinition("validate_provision", (change_generations,)),
+    StepDefinition("validate_provision", (change_generations, read_bundle, use_run_folder)),
+    # A plan's document has every resource twice and may have megabytes.
+    StepDefinition("judge_plan", (read_manifest, use_run_folder), memory_mebibytes=512),
     StepDefinition("validate_migration", (read_manifest, read_generations, use_run_folder)),
     StepDefinition("take_lock", (_lock("GetItem", "PutItem"), describe_executions, see_terraform_builds)),
     StepDefinition("release_lock", (_lock("DeleteItem"),)),

@@ -60,6 +60,11 @@ def _state_and_run_folder(names: Names) -> list[Permission]:
             ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"),
             names.bucket(names.artifacts_bucket, "runs/*"),
         ),
+        Permission(
+            ("s3:GetObject", "s3:GetObjectVersion"),
+            (names.bucket(names.artifacts_bucket, "bundles/*"),),
+            "A run takes its source from a bundle, whose name somebody else chooses",
+        ),
     ]
 
 

@@ -49,6 +49,22 @@ class ProvisionFailed(RunbookError):  # noqa: N818
     """Terraform's plan or apply failed."""
 
 
+class PlanStale(RunbookError):  # noqa: N818
+    """The state has changed since the plan was made."""
+
+
+class PlanRefused(RunbookError):  # noqa: N818
+    """A plan would delete or replace what holds data."""
+
+
+class ApprovalRejected(RunbookError):  # noqa: N818
+    """Somebody said no to a plan."""
+
+
+class ApprovalTimedOut(RunbookError):  # noqa: N818
+    """Nobody decided about a plan in time."""
+
+
 class QuiesceTimedOut(RunbookError):  # noqa: N818
     """Something that writes did not stop in time."""
 

@@ -1,11 +1,14 @@
 """The manifest: what exists in an environment, as Terraform publishes it (contracts, section 2)."""
 
+import json
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from know_me.errors import ManifestMissing
+from know_me.generations import STORES
+from know_me.generations import Store as StoreName
 from know_me.names import Slug, manifest_parameter
 from know_me.wording import faults_of
 
@@ -168,6 +171,33 @@ class Manifest(Part):
     def api(self) -> Service:
         """The service whose image migrates the schema and runs the background jobs."""
         return self.services[0]
+
+
+def read_published_generations(ssm: Any, environment: str) -> dict[StoreName, frozenset[str]] | None:
+    """Return the generations that Terraform has published; None when there is no manifest yet.
+
+    Nothing else of the manifest is looked at: one of an earlier version of the project tells them too.
+
+    Raises
+    ------
+    ManifestMissing
+        The parameter holds something else.
+    """
+    name = manifest_parameter(environment)
+    try:
+        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ParameterNotFound":
+            return None
+        raise
+    try:
+        document = json.loads(value)
+        return {store: frozenset(document[store]["generations"]) for store in STORES}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ManifestMissing(
+            f"The manifest {name} does not say which generations there are.",
+            "Put an earlier version of the parameter back (aws ssm get-parameter-history).",
+        ) from error
 
 
 def read_manifest(ssm: Any, environment: str) -> Manifest:

@@ -1,6 +1,11 @@
 """What a function is told about its environment, read when it is called."""
 
+from typing import Literal
+
 from pydantic_settings import BaseSettings
+
+ApprovalMode = Literal["always", "changes", "destructive", "never"]
+"""Which plans a person is asked about (contracts, section 11)."""
 
 
 class Settings(BaseSettings):
@@ -16,6 +21,8 @@ class Settings(BaseSettings):
     media_jobs_build: str
     terraform_build: str
     single_copy_limit_bytes: int
+    approval_mode: ApprovalMode
+    approval_timeout_seconds: int
 
     @property
     def account_id(self) -> str:

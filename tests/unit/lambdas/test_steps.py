@@ -51,13 +51,84 @@ def environment(aws: None) -> None:
 
 
 def test_a_new_environment_gets_its_generations_and_provision_its_own_lock(aws: None) -> None:
-    assert call("validate_provision", run_id="p1", request={}) == {"holder": "p1", "own_lock": True}
+    answer = call("validate_provision", run_id="p1", request={})
+    assert (answer["holder"], answer["own_lock"], answer["action"]) == ("p1", True, "apply")
     assert get_parameter("generations")["database"]["active"] == "blue"
 
 
 def test_provision_for_another_run_works_under_its_lock(environment: None) -> None:
     answer = call("validate_provision", run_id="p1", request={"acting_for": "run-1"})
-    assert answer == {"holder": "run-1", "own_lock": False}
+    assert (answer["holder"], answer["own_lock"], answer["acting_for"]) == ("run-1", False, "run-1")
+
+
+def test_provision_takes_its_source_from_the_bundle_that_was_applied_last(environment: None) -> None:
+    # Given
+    put_parameter("bundle", {"key": "bundles/a.zip", "version_id": "v1"})
+    # When
+    answer = call("validate_provision", run_id="p1", request={})
+    # Then the bundle is not this run's own, which it would have to remember
+    assert answer["source_location"] == {"location": f"{BUCKET}/bundles/a.zip", "version_id": "v1"}
+    assert answer["bundle"] is None
+    folder = RunFolder(boto3.client("s3"), BUCKET, "p1")
+    assert folder.read("request.json") == answer
+
+
+@pytest.mark.parametrize("value", ["text", {"key": "elsewhere/a.zip", "version_id": "v"}])
+def test_a_remembered_bundle_that_cannot_be_read_stops_the_run(environment: None, value: Any) -> None:
+    put_parameter("bundle", value)
+    with pytest.raises(Exception, match="/know-me/staging/bundle cannot be read") as refused:
+        call("validate_provision", run_id="p1", request={})
+    assert type(refused.value).__name__ == "InvalidRequest"
+
+
+PLAN = {
+    "applyable": True,
+    "variables": {"generations": {"value": FIRST}},
+    "resource_changes": [
+        {
+            "address": 'module.database["blue"].aws_db_instance.this',
+            "mode": "managed",
+            "type": "aws_db_instance",
+            "change": {
+                "actions": ["delete", "create"],
+                "before": {},
+                "after": {},
+                "replace_paths": [["kms_key_id"]],
+            },
+        }
+    ],
+}
+
+
+def test_a_plan_is_judged_from_the_run_folder_and_the_judgement_kept_there(environment: None) -> None:
+    folder = RunFolder(boto3.client("s3"), BUCKET, "p1")
+    folder.write("plan/plan.json", PLAN)
+    # When
+    answer = call("judge_plan", run_id="p1", action="apply", approval_mode="never", acting_for=None)
+    # Then
+    assert (answer["verdict"], answer["destructive"]) == ("refused", 1)
+    assert answer["counts"] == {"create": 0, "update": 0, "replace": 1, "delete": 0}
+    assert [refusal["attributes"] for refusal in answer["refusals"]] == [["kms_key_id"]]
+    assert folder.read("plan/guard.json")["refusals"] == answer["refusals"]
+
+
+def test_a_run_without_a_plan_cannot_be_judged(environment: None) -> None:
+    with pytest.raises(Exception, match=r"plan/plan\.json does not exist") as failed:
+        call("judge_plan", run_id="p1", action="apply", approval_mode="never")
+    assert type(failed.value).__name__ == "ProvisionFailed"
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["text", {"database": {}}, {"database": {"generations": {"blue": {}}}, "media": None}],
+)
+def test_a_manifest_that_names_no_generations_lets_nothing_go(environment: None, document: Any) -> None:
+    # Given a manifest from which nobody can tell what was used, when a plan is judged
+    put_parameter("manifest", document)
+    RunFolder(boto3.client("s3"), BUCKET, "p1").write("plan/plan.json", PLAN)
+    with pytest.raises(Exception, match="does not say which generations") as failed:
+        call("judge_plan", run_id="p1", action="apply", approval_mode="never")
+    assert type(failed.value).__name__ == "ManifestMissing"
 
 
 def test_errors_keep_the_name_and_the_sentence_that_step_functions_shows(aws: None) -> None:
