@@ -530,6 +530,8 @@ def test_a_copy_ahead_listens_copies_in_bulk_and_verifies(make: Make, media: Med
     assert job["Status"] == "Complete"
     assert job["Report"]["Prefix"] == f"runs/{media.name}/media/ahead/reports/standard"
     (judged,) = runbooks.asked(ended["executionArn"], "JudgeCopyJob")
+    progress = judged.pop("progress")
+    assert (progress["NumberOfTasksSucceeded"], progress["NumberOfTasksFailed"]) == (3, 0)
     assert judged == {
         "run_id": media.name,
         "phase": "ahead",

@@ -1,19 +1,20 @@
 """Two clusters, a run folder in S3 and secrets, for jobs that are run as the build runs them."""
 
 import json
-import logging
 import os
+import socket
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.local.database_jobs.clusters import ADDRESS, MASTER, Authority, Cluster
 
@@ -24,26 +25,46 @@ DATABASE = "know_me"
 TORTURE = Path(__file__).with_name("torture.sql")
 
 
-@pytest.fixture(scope="session")
+# Of the package: the variables would lead other tests of the session to this moto.
+@pytest.fixture(scope="package")
 def aws() -> Iterator[dict[str, str]]:
-    """Environment of a process that finds S3 and Secrets Manager (moto's: they need no more truth here)."""
-    logging.getLogger("werkzeug").setLevel(logging.WARNING)
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
+    """Environment of a process that finds S3 and Secrets Manager (moto's: they need no more truth here).
+
+    moto runs in a process of its own: another test's `mock_aws` would empty it in this one.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    server = subprocess.Popen(
+        [sys.executable, "-m", "moto.server", "--host", "127.0.0.1", "--port", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     environment = {
-        "AWS_ENDPOINT_URL": f"http://{host}:{port}",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     before = dict(os.environ)
     os.environ.update(environment)
+    try:
+        _create_bucket(port)
+        yield environment
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        server.terminate()
+        server.wait(30)
+
+
+def _create_bucket(port: int) -> None:
+    """Wait until moto listens, and make the bucket of the run folders."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            break
+        time.sleep(0.1)
     boto3.client("s3").create_bucket(Bucket=BUCKET)
-    yield environment
-    os.environ.clear()
-    os.environ.update(before)
-    server.stop()
 
 
 @pytest.fixture(scope="session")
