@@ -81,10 +81,18 @@ class LocalServer:
             del os.environ[name]
         os.environ.update(self.variables())
 
-    def fail_next(self, service: str, action: str, error: str, message: str, times: int = 1) -> None:
-        """Make the next calls of one action fail."""
+    def fail_next(
+        self,
+        service: str,
+        action: str,
+        error: str,
+        message: str,
+        times: int = 1,
+        resource: str | None = None,
+    ) -> None:
+        """Make the next calls of one action fail; of S3's only those on a resource, when one is named."""
         body = {"service": service, "action": action, "times": times, "error": error, "message": message}
-        self._faults("POST", body)
+        self._faults("POST", body | ({"resource": resource} if resource else {}))
 
     def clear_faults(self) -> None:
         """Forget every fault that was ordered."""

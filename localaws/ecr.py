@@ -6,23 +6,31 @@ registry behind the address, nothing can be pulled or pushed by Docker (`localaw
 means here); nothing is scanned; a lifecycle policy is kept and expires nothing.
 
 Departures from moto: the digest of an image is the SHA-256 of its manifest, as in every registry (moto hashes
-the layers' digests, or a random number); a push to a repository that does not exist says so; an authorisation
-token is valid for twelve hours, not until 2015.
+the layers' digests, or a random number); a push to a repository that does not exist says so, and one of
+another image under an immutable tag answers `ImageTagAlreadyExistsException`; an authorisation token is valid
+for twelve hours, not until 2015.
 """
 
 import hashlib
 from datetime import timedelta
 from typing import Any
 
+from moto.core.exceptions import ServiceException
 from moto.core.responses import ActionResult
 from moto.core.utils import utcnow
-from moto.ecr.exceptions import RepositoryNotFoundException
+from moto.ecr.exceptions import ImageAlreadyExistsException, RepositoryNotFoundException
 from moto.ecr.models import ECRBackend, Image
 from moto.ecr.responses import ECRResponse
 
 from localaws.runtime import Runtime
 
 TOKEN_LIFETIME = timedelta(hours=12)
+
+
+class TagTakenError(ServiceException):  # type: ignore[misc]
+    """Another image has the tag, and tags of the repository are immutable."""
+
+    code = "ImageTagAlreadyExistsException"
 
 
 def _digest(image: Image) -> None:
@@ -34,12 +42,22 @@ def install(runtime: Runtime) -> None:  # noqa: ARG001 - every module has the sa
     put_image = ECRBackend.put_image
     authorise = ECRResponse.get_authorization_token
 
-    def put_into_known_repository(
-        self: ECRBackend, repository_name: str, *arguments: Any, **named: Any
+    def checked_put_image(
+        self: ECRBackend, repository_name: str, image_manifest: str, image_tag: str, *rest: Any
     ) -> Any:
-        if repository_name not in self.repositories:
+        repository = self.repositories.get(repository_name)
+        if repository is None:
             raise RepositoryNotFoundException(repository_name, self.account_id)
-        return put_image(self, repository_name, *arguments, **named)
+        try:
+            return put_image(self, repository_name, image_manifest, image_tag, *rest)
+        except ImageAlreadyExistsException as error:
+            holder = repository._get_image(image_tag, None)
+            if holder.image_manifest == image_manifest:
+                raise
+            raise TagTakenError(
+                f"The image tag '{image_tag}' already exists in the '{repository_name}' repository and "
+                "cannot be overwritten because the tag is immutable."
+            ) from error
 
     def token_that_lasts(self: ECRResponse) -> ActionResult:
         answer = authorise(self)
@@ -48,5 +66,5 @@ def install(runtime: Runtime) -> None:  # noqa: ARG001 - every module has the sa
         return answer
 
     Image._create_digest = _digest
-    ECRBackend.put_image = put_into_known_repository
+    ECRBackend.put_image = checked_put_image
     ECRResponse.get_authorization_token = token_that_lasts

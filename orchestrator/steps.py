@@ -399,7 +399,7 @@ STEPS = (
     StepDefinition("record_what_runs", (read_manifest, see_what_runs, use_run_folder), timeout_seconds=120),
     StepDefinition(
         "quiesce",
-        (read_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
+        (use_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
         timeout_seconds=300,
     ),
     StepDefinition(

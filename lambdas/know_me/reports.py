@@ -117,8 +117,8 @@ def compose(
     now: datetime,
 ) -> Report:
     """Put together what the state machine, the run folder and the history know."""
-    quiesced = folder.read("quiesced.json")
-    stopped_at = datetime.fromisoformat(quiesced["recorded_at"]) if quiesced else None
+    stopped = folder.read("stopped.json")
+    stopped_at = datetime.fromisoformat(stopped["stopped_at"]) if stopped else None
     request = folder.read("request.json") or {}
     moved = _moved(request, generations)
     way_back = facts.way_back

@@ -4,6 +4,7 @@ import io
 import itertools
 import json
 import subprocess
+import sys
 import time
 import urllib.error
 import uuid
@@ -378,7 +379,7 @@ def handler(event, context):
     name = f"job-{uuid.uuid4().hex[:8]}"
     delivery.aws.client("lambda").create_function(
         FunctionName=name,
-        Runtime="python3.13",
+        Runtime=f"python{sys.version_info.major}.{sys.version_info.minor}",
         Handler="main.handler",
         Role=delivery.role,
         Code={"ZipFile": archive.getvalue()},

@@ -127,6 +127,20 @@ def test_a_refusal_is_one_sentence_and_starts_no_return(make: Make, step: str) -
     assert not runbooks.exists(runbooks.child(ended["executionArn"], "return", "-return"))
 
 
+def test_a_release_that_does_not_end_is_not_cut_and_the_migration_returns(make: Make, instance: str) -> None:
+    # Given a release that began after the preflight and takes longer than is waited for
+    refusal = {"raise": "QuiesceTimedOut", "message": "Still running: the deployment d-1."}
+    runbooks = make(on(instance, CheckReleases=refusal, **NOT_CUT))
+    # When it is migrated
+    ended = runbooks.run("migrate", {})
+    # Then the ways in were closed, the app was never stopped, and the return starts what was closed again
+    assert (ended["error"], ended["cause"]) == ("QuiesceTimedOut", "Still running: the deployment d-1.")
+    path = runbooks.path(ended["executionArn"])
+    assert "Let nothing new begin" in path and "Stop everything that writes" not in path
+    returned = runbooks.path(runbooks.child(ended["executionArn"], "return", "-return"))
+    assert "Stop the app" not in returned and "Start everything again" in returned
+
+
 @pytest.mark.parametrize(
     ("script", "failing_builds", "error"),
     [

@@ -30,7 +30,7 @@ MIGRATION_SECONDS = 900
 RESTORE = "Restore into the new database"
 VERIFY = "Verify the database"
 MOVE = "Move the data and keep a snapshot"
-SWITCH = "Switch the app to the new stores"
+CUTOVER = "Make the candidates active"
 
 
 @dataclass
@@ -227,9 +227,11 @@ def stop_the_candidate(stage: Stage, run_id: str) -> None:
 
 
 def let_the_cutover_fail(stage: Stage, run_id: str) -> None:
-    """Let SSM refuse the name of the new bucket when Terraform switches the app."""
-    stage.wait_for_state(run_id, SWITCH)  # the step before writes a parameter, too
-    stage.server.fail_next("ssm", "PutParameter", "ValidationException", "Refused by the test.")
+    """Let S3 refuse the policy that lets the app write into the new bucket, when Terraform switches."""
+    stage.wait_for_state(run_id, CUTOVER)
+    environment = stage.environment
+    bucket = environment.media_bucket(environment.run_document(run_id, "request.json")["media_candidate"])
+    stage.server.fail_next("s3", "PutBucketPolicy", "AccessDenied", "Refused by the test.", resource=bucket)
 
 
 def stop_the_execution_by_hand(stage: Stage, run_id: str) -> None:

@@ -34,7 +34,7 @@ def facts(**change: Any) -> Facts:
 def full(folder: RunFolder) -> RunFolder:
     """The folder of a run that did everything."""
     folder.write("request.json", {"candidate": "green", "media_candidate": "green", "media_source": "blue"})
-    folder.write("quiesced.json", {"recorded_at": NOW.isoformat()})
+    folder.write("stopped.json", {"stopped_at": NOW.isoformat()})
     folder.write("generations-before.json", {"database": {"active": "blue", "all": {"blue": {}}}})
     folder.write(
         "preflight.json",

@@ -337,3 +337,16 @@ def test_return_has_nothing_to_do_for_a_run_that_holds_no_lock(environment: None
 def test_a_complete_migration_is_recorded(aws: None, folder: RunFolder) -> None:
     call("record_outcome", run_id="run-1", outcome="migrated", passed_at="2026-03-01T12:00:00+00:00")
     assert folder.read("outcome.json")["outcome"] == "migrated"
+
+
+def test_the_downtime_begins_once_however_often_the_app_is_stopped(
+    environment: None, folder: RunFolder
+) -> None:
+    kinds = ("services", "scalable_targets", "rules", "schedules", "pipelines")
+    folder.write(
+        "quiesced.json", {"recorded_at": "2026-03-01T12:00:00+00:00", **{kind: [] for kind in kinds}}
+    )
+    call("quiesce", run_id="run-1")
+    first = folder.read("stopped.json")
+    call("quiesce", run_id="run-1")
+    assert folder.read("stopped.json") == first
