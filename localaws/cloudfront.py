@@ -74,12 +74,32 @@ def refuse(status: int, code: str, message: str) -> Refusal:
 
 # ---------------------------------------------------------------------- distributions
 
+ALWAYS_THERE: dict[str, Any] = {
+    "Aliases": {"Quantity": 0},
+    "CacheBehaviors": {"Quantity": 0},
+    "ContinuousDeploymentPolicyId": "",
+    "CustomErrorResponses": {"Quantity": 0},
+    "DefaultRootObject": "",
+    "HttpVersion": "http2",
+    "IsIPV6Enabled": True,
+    "Logging": {"Enabled": False, "IncludeCookies": False, "Bucket": "", "Prefix": ""},
+    "OriginGroups": {"Quantity": 0},
+    "PriceClass": "PriceClass_All",
+    "Restrictions": {"GeoRestriction": {"RestrictionType": "none", "Quantity": 0}},
+    "Staging": False,
+    "ViewerCertificate": {"CloudFrontDefaultCertificate": True, "MinimumProtocolVersion": "TLSv1"},
+    "WebACLId": "",
+}
+"""What AWS answers where nothing was given. Terraform's provider ends with a panic when it is missing."""
+
 
 class Configuration:
     """The configuration of a distribution, whole: attributes are the names of the API."""
 
     def __init__(self, document: dict[str, Any]) -> None:
-        self.__dict__.update(document)
+        self.__dict__.update(
+            ALWAYS_THERE | {name: value for name, value in document.items() if value is not None}
+        )
         self.caller_reference = document["CallerReference"]
 
     @property

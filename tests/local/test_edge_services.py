@@ -232,6 +232,18 @@ def test_distribution_is_read_back_whole(client: Client) -> None:
         assert refused.value.response["Error"]["Code"] == code
 
 
+def test_distribution_has_every_member_that_aws_answers_also_when_it_was_not_given(client: Client) -> None:
+    # When the smallest distribution is made
+    cloudfront = client("cloudfront")
+    made = cloudfront.create_distribution(DistributionConfig=distribution())["Distribution"]
+    # Then what was left out is there
+    found = cloudfront.get_distribution_config(Id=made["Id"])["DistributionConfig"]
+    for name in ("Aliases", "CacheBehaviors", "CustomErrorResponses", "OriginGroups"):
+        assert found[name] == {"Quantity": 0}
+    assert found["Logging"]["Enabled"] is False and found["WebACLId"] == ""
+    assert found["ViewerCertificate"]["CloudFrontDefaultCertificate"] is True
+
+
 def web_acl(client: Any, scope: str) -> dict[str, Any]:
     """Make a web ACL without rules; return its summary."""
     visible = {"SampledRequestsEnabled": True, "CloudWatchMetricsEnabled": True, "MetricName": "acl"}

@@ -224,7 +224,7 @@ def test_manifest_names_the_web_app_and_the_alarms(root: Root, manifest: Manifes
 
 def test_load_balancer_is_behind_the_firewall(root: Root) -> None:
     # Given
-    balancer = root.aws.client("elbv2").describe_load_balancers(Names=[f"know-me-{ENVIRONMENT}"])
+    balancer = root.aws.client("elbv2").describe_load_balancers(Names=[f"know-me-{ENVIRONMENT}-api"])
     arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
     # When
     acl = root.aws.client("wafv2").get_web_acl_for_resource(ResourceArn=arn)["WebACL"]
