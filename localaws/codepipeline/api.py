@@ -2,18 +2,22 @@
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any
 
 from moto.codepipeline.models import CodePipelineBackend
 from moto.codepipeline.responses import CodePipelineResponse
 from moto.core.responses import ActionResult, EmptyResult
 
+from localaws import codeconnections
+from localaws.codeconnections.repositories import RepositoryError
 from localaws.codepipeline.actions.invoke import jobs
 from localaws.codepipeline.engine import Engine, last_success
 from localaws.codepipeline.errors import PipelineError
 from localaws.codepipeline.pipelines import Pipeline
 from localaws.codepipeline.records import SUCCEEDED, Execution
 from localaws.codepipeline.structure import check, completed
+from localaws.codepipeline.triggers import sources
 
 Document = dict[str, Any]
 
@@ -145,6 +149,13 @@ def _page(parameters: Mapping[str, Any], items: list[Document], name: str) -> Ac
 # -- pipelines ---------------------------------------------------------------------------------------------
 
 
+def _hear_earlier_pushes(definition: Mapping[str, Any]) -> None:
+    """Let pushes that nobody noticed yet start what is declared now, not what is declared next."""
+    for action in sources(definition):
+        with suppress(RepositoryError):  # a repository that is not known: its source action will say so
+            codeconnections.pushes.check(action["configuration"]["FullRepositoryId"])
+
+
 def create_pipeline(response: CodePipelineResponse) -> ActionResult:
     """CreatePipeline: the new pipeline runs at once, as on AWS."""
     backend, parameters = _backend(response), _parameters(response)
@@ -158,6 +169,7 @@ def create_pipeline(response: CodePipelineResponse) -> ActionResult:
             f"A pipeline with the name '{name}' already exists in account '{backend.account_id}'",
         )
     tags = _tags(parameters.get("tags"), {})
+    _hear_earlier_pushes(definition)
     pipeline = backend.pipelines[name] = Pipeline(backend.arn(name), definition, tags)
     _start(backend, pipeline, "CreatePipeline", _caller(response), {}, {})
     return ActionResult({"pipeline": pipeline.definition, "tags": _listed(tags)})
@@ -184,6 +196,7 @@ def update_pipeline(response: CodePipelineResponse) -> ActionResult:
     pipeline = backend.find(definition["name"])
     check(definition)
     backend.check_role(definition["roleArn"])
+    _hear_earlier_pushes(definition)
     pipeline.update(definition)
     return ActionResult({"pipeline": pipeline.definition})
 

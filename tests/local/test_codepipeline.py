@@ -338,6 +338,7 @@ def test_a_build_that_fails_fails_its_stage_and_says_why(delivery: Delivery, rep
     said = delivery.error(pipeline, execution, "Break")
     assert said["code"] == "JobFailed"
     assert "state: FAILED. Phase: BUILD, Code: COMMAND_EXECUTION_ERROR" in said["message"]
+    assert delivery.stage(pipeline, "Build")["latestExecution"]["pipelineExecutionId"] == execution
     assert delivery.stage(pipeline, "Build")["latestExecution"]["status"] == "Failed"
     assert "latestExecution" not in delivery.stage(pipeline, "Release")
 
@@ -548,6 +549,19 @@ def test_a_push_that_nobody_tells_is_noticed(delivery: Delivery, repository: Rep
     _, second = delivery.executions(pipeline)
     found = delivery.wait(pipeline, second["pipelineExecutionId"])
     assert found["artifactRevisions"][0]["revisionId"] == commit
+
+
+def test_a_commit_from_before_a_pipeline_was_made_does_not_start_it(
+    delivery: Delivery, repository: Repository
+) -> None:
+    # Given a commit that the watcher has not seen yet
+    repository.commit("Just now", now="x")
+    pipeline, _ = delivery.create(
+        ("Source", [delivery.source(repository)]),
+        ("Build", [delivery.build("Build", delivery.project(QUICK))]),
+    )
+    delivery.aws.control("POST", "codeconnections/pushes", {"repository": repository.name})
+    assert len(delivery.executions(pipeline)) == 1
 
 
 def test_a_commit_can_be_asked_for(delivery: Delivery, repository: Repository) -> None:
