@@ -52,8 +52,8 @@ STATEFUL = {
 }
 """What holds data that nobody can make again, by type."""
 
-MADE_AGAIN = re.compile(r"^know-me-[a-z0-9-]+-web-[0-9]{12}$")
-"""Buckets whose content a pipeline makes again: the web app."""
+MADE_AGAIN = ("web", "delivery")
+"""Buckets whose content a pipeline makes again: the web app, and what its stages hand on."""
 
 RETIRE = "`retire`, the runbook that will drop an old generation after a last snapshot, is still to come"
 
@@ -150,7 +150,7 @@ class Rules(_Part):
 class _Change:
     """One entry of `resource_changes`, with names for what is asked of it."""
 
-    def __init__(self, entry: Mapping[str, Any]) -> None:
+    def __init__(self, entry: Mapping[str, Any], environment: str) -> None:
         change = entry["change"]
         self.address = str(entry["address"])
         self.type = str(entry.get("type", ""))
@@ -163,12 +163,13 @@ class _Change:
         # A deposed object is what a broken "create before delete" left behind: its successor is in use.
         self.deposed = "deposed" in entry
         self.generation = _generation_of(self.address)
+        # The whole name: a generation of the media may be called "web" too.
+        named = rf"know-me-{re.escape(environment)}-({'|'.join(MADE_AGAIN)})-[0-9]{{12}}"
+        self.is_made_again = bool(re.fullmatch(named, str(self.before.get("bucket"))))
 
     @property
     def is_stateful(self) -> bool:
-        if self.type == "aws_s3_bucket" and MADE_AGAIN.match(str(self.before.get("bucket", ""))):
-            return False
-        return self.type in STATEFUL
+        return self.type in STATEFUL and not (self.type == "aws_s3_bucket" and self.is_made_again)
 
     @property
     def goes(self) -> bool:
@@ -207,7 +208,11 @@ def judge(plan: Mapping[str, Any], rules: Rules) -> Judgement:
     Judgement
         Verdict, and everything that it rests on.
     """
-    changes = [_Change(entry) for entry in plan.get("resource_changes", []) if entry.get("mode") != "data"]
+    changes = [
+        _Change(entry, rules.environment)
+        for entry in plan.get("resource_changes", [])
+        if entry.get("mode") != "data"
+    ]
     refusals: list[Refusal] = []
     destructions: list[Destruction] = []
     gone = {str(change.before.get("bucket")) for change in changes if change.goes and _is_bucket(change)}
@@ -405,7 +410,7 @@ def _destructions(change: _Change, gone: set[str]) -> Iterator[Destruction]:
 def _suspends_versions(change: _Change, gone: set[str]) -> bool:
     if change.type != "aws_s3_bucket_versioning" or change.kind not in ("update", "delete"):
         return False
-    if str(change.before.get("bucket")) in gone or MADE_AGAIN.match(str(change.before.get("bucket"))):
+    if str(change.before.get("bucket")) in gone or change.is_made_again:
         return False
     return _status(change.before) == "Enabled" and _status(change.after) != "Enabled"
 

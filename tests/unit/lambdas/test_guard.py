@@ -125,11 +125,20 @@ def test_what_only_an_earlier_replacement_left_behind_may_go() -> None:
     assert (judgement.verdict, judgement.destructive) == ("allowed", 1)
 
 
-def test_the_web_bucket_may_go_because_a_pipeline_fills_it() -> None:
-    web = {"bucket": "know-me-staging-web-123456789012"}
-    other = {"bucket": "know-me-staging-website-123456789012"}
-    assert judged(entry("module.web.aws_s3_bucket.this", "delete", before=web)).verdict == "allowed"
-    assert judged(entry("module.web.aws_s3_bucket.this", "delete", before=other)).verdict == "refused"
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("know-me-staging-web-123456789012", "allowed"),
+        ("know-me-staging-delivery-123456789012", "allowed"),
+        ("know-me-staging-website-123456789012", "refused"),
+        # A generation of the media, and the bucket of another environment
+        ("know-me-staging-media-web-123456789012", "refused"),
+        ("know-me-other-web-123456789012", "refused"),
+    ],
+)
+def test_only_a_bucket_that_a_pipeline_fills_again_may_go(name: str, verdict: str) -> None:
+    change = entry("module.web.aws_s3_bucket.this", "delete", before={"bucket": name})
+    assert judged(change).verdict == verdict
 
 
 # ------------------------------------------------------------------ generations
