@@ -117,6 +117,8 @@ def settings() -> Settings:
         media_jobs_build="know-me-staging-media-jobs",
         terraform_build="know-me-staging-terraform",
         single_copy_limit_bytes=5 * 1024**3,
+        approval_mode="destructive",
+        approval_timeout_seconds=86400,
     )
 
 
