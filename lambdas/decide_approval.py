@@ -61,7 +61,7 @@ def lambda_handler(event: Event, settings: Settings, logger: Logger) -> Any:
         genuine = hmac.compare_digest(wanted, link.signature)
         if waiting is None or not genuine or int(link.expires) != waiting.expires_at:
             raise ApprovalForged(
-                "Something in this link was changed, or its request was replaced by a newer one, or forgotten.",
+                "Something in this link was changed, or its request was replaced or is forgotten.",
                 "Open the link of the latest message as it is.",
             )
         return waiting

@@ -49,6 +49,10 @@ def keep_host(request: Any, **_: Any) -> None:
     request.url = re.sub(r"^(\w+://)\d{12}\.", r"\1", request.url)
 
 
+RouteAnswer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers (a name may be there twice) and body."""
+
+
 class Runtime:
     """The insides of one server.
 
@@ -89,7 +93,7 @@ class Runtime:
         self.requests = RequestRecord(directory / "requests.jsonl")
         self.instances: dict[str, Callable[[], list[dict[str, Any]]]] = {}
         """Service → function that lists what `status` shows of it."""
-        self.routes: dict[str, Callable[[str, dict[str, Any], bool], tuple[int, dict[str, str], bytes]]] = {}
+        self.routes: dict[str, Callable[[str, dict[str, Any], bool], RouteAnswer]] = {}
         """Prefix below `/_localaws/` → function of (rest of the path, WSGI environment, is it signed)."""
         self._clients: dict[tuple[str, str | None, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()

@@ -266,6 +266,7 @@ def _copy_parts(names: Names, _target: str) -> tuple[Permission, ...]:
 
 INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::lambda:invoke": _invoke,
+    "arn:aws:states:::lambda:invoke.waitForTaskToken": _invoke,
     "arn:aws:states:::codebuild:startBuild.sync": _build,
     "arn:aws:states:::states:startExecution.sync:2": _execution,
     "arn:aws:states:::aws-sdk:ecs:updateService": _update_services,

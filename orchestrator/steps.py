@@ -116,6 +116,61 @@ def use_run_folder(names: Names) -> tuple[Permission, ...]:
     )
 
 
+def _approvals(*actions: str) -> Grant:
+    def grant(names: Names) -> tuple[Permission, ...]:
+        table = names.arn("dynamodb", f"table/{names.approvals_table}")
+        return (Permission(tuple(f"dynamodb:{action}" for action in actions), (table,)),)
+
+    return grant
+
+
+def read_approval_key(names: Names) -> tuple[Permission, ...]:
+    """Read the key that signs links."""
+    secret = names.arn("secretsmanager", f"secret:{names.approval_key}-??????")
+    return (Permission(("secretsmanager:GetSecretValue",), (secret,)),)
+
+
+def read_approval_url(names: Names) -> tuple[Permission, ...]:
+    """Read where plans are decided."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("approval-url"),)),)
+
+
+def answer_provision(names: Names) -> tuple[Permission, ...]:
+    """Tell a run of `provision` that waits what was decided."""
+    return (Permission(("states:SendTaskSuccess",), (names.state_machine("provision"),)),)
+
+
+def describe_provision(names: Names) -> tuple[Permission, ...]:
+    """See whether runs of `provision` still run."""
+    return (Permission(("states:DescribeExecution",), (names.executions("provision"),), RUN_IDS),)
+
+
+def read_bundles(names: Names) -> tuple[Permission, ...]:
+    """Read versions of the bundles that arrive."""
+    return (
+        Permission(
+            ("s3:GetObjectVersion",),
+            (names.bucket(names.artifacts_bucket, "bundles/*"),),
+            "Whoever puts a bundle there names it",
+        ),
+    )
+
+
+def start_provision(names: Names) -> tuple[Permission, ...]:
+    """Start `provision`."""
+    return (Permission(("states:StartExecution",), (names.state_machine("provision"),)),)
+
+
+def keep_undelivered(names: Names) -> tuple[Permission, ...]:
+    """Keep what failed again and again where people find it."""
+    return (Permission(("sqs:SendMessage",), (names.arn("sqs", names.provision_undelivered),)),)
+
+
+def write_bundle(names: Names) -> tuple[Permission, ...]:
+    """Write which bundle was applied."""
+    return (Permission(("ssm:PutParameter",), (names.parameter("bundle"),)),)
+
+
 def _lock(*actions: str) -> Grant:
     def grant(names: Names) -> tuple[Permission, ...]:
         table = names.arn("dynamodb", f"table/{names.lock_table}")
@@ -426,5 +481,36 @@ STEPS = (
         "restore_generations", (read_manifest, change_generations, read_run_folder, describe_executions)
     ),
     StepDefinition("check_application_stores", (read_manifest, see_services, see_task_definitions)),
+    StepDefinition(
+        "ask_for_approval",
+        (
+            use_run_folder,
+            _approvals("GetItem", "PutItem", "UpdateItem"),
+            read_approval_key,
+            read_approval_url,
+            answer_provision,
+            tell_topic,
+        ),
+        memory_mebibytes=512,  # a plan as JSON can be long
+    ),
+    StepDefinition(
+        "decide_approval",
+        (
+            use_run_folder,
+            _approvals("GetItem", "UpdateItem"),
+            read_approval_key,
+            describe_provision,
+            answer_provision,
+        ),
+        timeout_seconds=30,
+        memory_mebibytes=512,
+    ),
+    StepDefinition(
+        "start_bundle_provision",
+        (read_bundles, start_provision, tell_topic, keep_undelivered),
+        timeout_seconds=120,
+        memory_mebibytes=512,
+    ),
+    StepDefinition("record_bundle", (write_bundle,)),
 )
 """Every step; a test compares it with `lambdas/` both ways."""
