@@ -166,11 +166,6 @@ def keep_undelivered(names: Names) -> tuple[Permission, ...]:
     return (Permission(("sqs:SendMessage",), (names.arn("sqs", names.provision_undelivered),)),)
 
 
-def write_bundle(names: Names) -> tuple[Permission, ...]:
-    """Write which bundle was applied."""
-    return (Permission(("ssm:PutParameter",), (names.parameter("bundle"),)),)
-
-
 def _lock(*actions: str) -> Grant:
     def grant(names: Names) -> tuple[Permission, ...]:
         table = names.arn("dynamodb", f"table/{names.lock_table}")
@@ -511,6 +506,5 @@ STEPS = (
         timeout_seconds=120,
         memory_mebibytes=512,
     ),
-    StepDefinition("record_bundle", (write_bundle,)),
 )
 """Every step; a test compares it with `lambdas/` both ways."""

@@ -36,11 +36,6 @@ def generations_parameter(environment: str) -> str:
     return f"/know-me/{environment}/generations"
 
 
-def bundle_parameter(environment: str) -> str:
-    """Return the SSM parameter that names the bundle which was applied last."""
-    return f"/know-me/{environment}/bundle"
-
-
 def approval_url_parameter(environment: str) -> str:
     """Return the SSM parameter with the address of the page on which plans are decided."""
     return f"/know-me/{environment}/approval-url"
