@@ -487,13 +487,16 @@ def test_the_key_is_made_by_cloudformation_and_read_by_the_two_steps_only(assemb
     (secret,) = assembly.properties("AWS::SecretsManager::Secret")
     assert secret["Name"] == "know-me/staging/approval-key"
     assert secret["GenerateSecretString"]["PasswordLength"] >= 32
-    readers = {
-        role.partition("Role")[0]
+    named = {
+        (role.partition("Role")[0], statement["Effect"])
         for role, statement in statements(assembly)
         if "secretsmanager:GetSecretValue" in as_list(statement["Action"])
         and any("approval-key" in text(each) for each in as_list(statement["Resource"]))
     }
-    assert readers == {"AskForApproval", "DecideApproval"}
+    # Terraform runs what is to be approved, and must not be able to approve it
+    assert {role for role, effect in named if effect == "Allow"} == {"AskForApproval", "DecideApproval"}
+    ((denied, _),) = [each for each in named if each[1] == "Deny"]
+    assert denied.startswith("Terraform")
 
 
 def test_whoever_decides_may_tell_runs_of_provision_and_nothing_else(assembly: Assembly) -> None:
