@@ -75,7 +75,7 @@ def lambda_handler(event: Event, settings: Settings, logger: Logger) -> dict[str
         expires_at=moment(waiting.expires_at),
         counts=event.counts,
         destructive=event.destructive,
-        changes=changes_of(plan),
+        changes=changes_of(plan, folder.read("plan/guard.json")),
     )
     folder.write("plan/approval-request.json", request)
     table = ApprovalTable(client("dynamodb"), approvals_table(settings.environment))

@@ -19,7 +19,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from pydantic import BaseModel, ConfigDict
 
 from know_me.approvals import (
-    DESTRUCTIVE,
     PAST,
     Answer,
     Approval,
@@ -210,8 +209,12 @@ def _show(link: Link, waiting: Waiting, decisions: Decisions) -> str:
         title=f"Approve the plan for {asked.environment}?",
         request=asked,
         figures=figures(asked.counts),
-        groups=[(action, list(group)) for action, group in groupby(shown, lambda change: change.action)],
-        destructive_actions=DESTRUCTIVE,
+        groups=[
+            (action, destructive, list(group))
+            for (destructive, action), group in groupby(
+                shown, lambda change: (change.destroys is not None, change.action)
+            )
+        ],
         left_out=len(asked.changes) - len(shown),
         query=link.query,
         plan=text[:LONGEST_PLAN],

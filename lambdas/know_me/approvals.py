@@ -34,8 +34,6 @@ ACTIONS: Mapping[tuple[str, ...], Action] = {
 ORDER: tuple[Action, ...] = ("delete", "replace", "update", "create", "forget")
 """What destroys something comes first."""
 
-DESTRUCTIVE: frozenset[Action] = frozenset({"delete", "replace"})
-
 PAST = {"approve": "approved", "reject": "rejected"}
 
 LINK_REMEDY = "Open the link of the message as it is."
@@ -52,11 +50,16 @@ MOST_FIELDS = 10
 
 
 class Change(BaseModel):
-    """One resource that a plan changes; `forced_by` are the attributes that make it be replaced."""
+    """One resource that a plan changes.
+
+    `forced_by` are the attributes that make it be replaced; `destroys` says what is lost or endangered, and
+    is null for a harmless change.
+    """
 
     address: str
     action: Action
     forced_by: list[str] = []
+    destroys: str | None = None
 
 
 class ApprovalRequest(BaseModel):
@@ -72,22 +75,36 @@ class ApprovalRequest(BaseModel):
     changes: list[Change]
 
 
-def changes_of(plan: Mapping[str, Any]) -> list[Change]:
+DELETED: Mapping[str, str] = {"delete": "it is deleted", "replace": "it is deleted and made anew"}
+
+
+def changes_of(plan: Mapping[str, Any], judgement: Mapping[str, Any] | None = None) -> list[Change]:
     """Return what a plan changes, what destroys something first.
 
     Parameters
     ----------
     plan
         As `terraform show -json` prints it.
+    judgement
+        `plan/guard.json`: its `destructions` say of more than what is deleted that it destroys, and why.
     """
+    reasons = {each["address"]: each["reason"] for each in (judgement or {}).get("destructions", [])}
     found = []
     for resource in plan.get("resource_changes", []):
-        action = ACTIONS.get(tuple(resource["change"]["actions"]))
+        action, address = ACTIONS.get(tuple(resource["change"]["actions"])), resource["address"]
         if action is not None:
             paths = resource["change"].get("replace_paths") or []
-            forced = sorted({attribute(path) for path in paths})
-            found.append(Change(address=resource["address"], action=action, forced_by=forced))
-    return sorted(found, key=lambda change: (ORDER.index(change.action), change.address))
+            found.append(
+                Change(
+                    address=address,
+                    action=action,
+                    forced_by=sorted({attribute(path) for path in paths}),
+                    destroys=reasons.get(address) or DELETED.get(action),
+                )
+            )
+    return sorted(
+        found, key=lambda change: (change.destroys is None, ORDER.index(change.action), change.address)
+    )
 
 
 def attribute(path: Sequence[str | int]) -> str:
@@ -289,8 +306,11 @@ def figures(counts: Mapping[str, int]) -> str:
 
 def in_words(change: Change) -> str:
     """Say a change in one line."""
-    because = f" (forced by {', '.join(change.forced_by)})" if change.forced_by else ""
-    return f"{change.action:<8} {change.address}{because}"
+    because = [f"forced by {', '.join(change.forced_by)}"] if change.forced_by else []
+    if change.destroys is not None and change.destroys != DELETED.get(change.action):
+        because.append(change.destroys)
+    explained = f" ({'; '.join(because)})" if because else ""
+    return f"{change.action:<8} {change.address}{explained}"
 
 
 def command_line(function: str, region: str, run_id: str) -> str:
@@ -331,7 +351,7 @@ def _paragraphs(request: ApprovalRequest, topics: Topics) -> Iterable[str]:
     until = f"{request.expires_at:%Y-%m-%d %H:%M} UTC"
     yield f"The run {request.run_id} wants to change {request.environment}: {figures(request.counts)}."
     if request.destructive:
-        yield f"Destructive: {request.destructive:,} of them delete or replace something."
+        yield f"Destructive: {request.destructive:,} of these changes. They come first:"
     yield ""
     yield from (in_words(change) for change in request.changes[:SHOWN_IN_THE_MESSAGE])
     if len(request.changes) > SHOWN_IN_THE_MESSAGE:

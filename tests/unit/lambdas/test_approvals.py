@@ -19,6 +19,7 @@ from know_me.approvals import (
     course,
     expiry,
     figures,
+    in_words,
     link,
     message,
     parse_form,
@@ -70,13 +71,30 @@ def test_what_destroys_comes_first_with_the_attributes_that_force_it() -> None:
         ]
     }
     assert changes_of(plan) == [
-        Change(address="y", action="delete"),
-        Change(address="v", action="replace"),
-        Change(address="z", action="replace", forced_by=["identifier", "storage[0].size"]),
+        Change(address="y", action="delete", destroys="it is deleted"),
+        Change(address="v", action="replace", destroys="it is deleted and made anew"),
+        Change(
+            address="z",
+            action="replace",
+            forced_by=["identifier", "storage[0].size"],
+            destroys="it is deleted and made anew",
+        ),
         Change(address="b", action="update"),
         Change(address="c", action="create"),
         Change(address="u", action="forget"),
     ]
+
+
+def test_what_the_guard_calls_destructive_comes_first_with_its_reason() -> None:
+    plan = {"resource_changes": [resource("a", "create"), resource("b", "update"), resource("c", "update")]}
+    judgement = {"destructions": [{"address": "c", "action": "update", "reason": "its protection ends"}]}
+    changes = changes_of(plan, judgement)
+    assert [(change.address, change.destroys) for change in changes] == [
+        ("c", "its protection ends"),
+        ("b", None),
+        ("a", None),
+    ]
+    assert in_words(changes[0]) == "update   c (its protection ends)"
 
 
 def test_a_plan_without_resources_changes_none() -> None:
@@ -226,7 +244,7 @@ def test_the_message_has_what_changes_the_link_and_the_command_on_lines_of_their
     lines = text.splitlines()
     assert topics.link in lines and topics.command in lines
     assert "replace  a0 (forced by name)" in lines and "and 3 more" in lines
-    assert "Destructive: 2 of them delete or replace something." in lines
+    assert "Destructive: 2 of these changes. They come first:" in lines
     assert "before 2026-03-02 12:00 UTC" in text and "arn:execution" in text and topics.plan in text
 
 
