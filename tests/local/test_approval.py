@@ -30,11 +30,13 @@ from botocore.exceptions import ClientError
 from know_me.approvals import link, signature
 
 from tests.local.conftest import LocalAWS
-from tests.local.test_deploy import STACK, CDKCommand
+from tests.local.test_deploy import CDKCommand
 
 pytestmark = pytest.mark.local
 
 ACCOUNT = "123456789012"
+ENVIRONMENT = "asking"  # of its own: buckets outlive the stacks of other tests on the same server
+STACK = f"know-me-{ENVIRONMENT}"
 ARTIFACTS = f"{STACK}-artifacts-{ACCOUNT}"
 MACHINE = f"arn:aws:states:us-east-1:{ACCOUNT}:stateMachine:{STACK}-provision"
 PLAN = {
@@ -222,7 +224,13 @@ def stage(local_aws: LocalAWS, tmp_path_factory: pytest.TempPathFactory) -> Iter
     home: Path = tmp_path_factory.mktemp("home")
     cdk = CDKCommand(local_aws, home)
     cdk("bootstrap", f"aws://{ACCOUNT}/us-east-1", directory=home)
-    cdk.deploy(drift_schedule="rate(1 minute)")
+    context = {
+        "environment": ENVIRONMENT,
+        "python_runtime": f"{sys.version_info.major}.{sys.version_info.minor}",
+        "drift_schedule": "rate(1 minute)",
+    }
+    options = [part for key, value in context.items() for part in ("-c", f"{key}={value}")]
+    cdk("deploy", STACK, "--require-approval", "never", *options, "--output", str(home / "cdk.out"))
     local_aws.client("stepfunctions").update_state_machine(
         stateMachineArn=MACHINE, definition=json.dumps(WAIT)
     )
@@ -348,7 +356,7 @@ def test_a_forged_link_decides_nothing(stage: Stage, changed: str) -> None:
 def test_an_expired_link_decides_nothing(stage: Stage) -> None:
     # Given a genuine link whose time is over
     run = stage.run()
-    key = stage.aws.client("secretsmanager").get_secret_value(SecretId="know-me/staging/approval-key")
+    key = stage.aws.client("secretsmanager").get_secret_value(SecretId=f"know-me/{ENVIRONMENT}/approval-key")
     over = int(time.time()) - 1
     stage.aws.client("dynamodb").update_item(
         TableName=f"{STACK}-approvals",
@@ -452,9 +460,9 @@ def test_drift_is_looked_for_on_schedule(stage: Stage) -> None:
 
 def test_the_key_is_long_and_made_once(stage: Stage) -> None:
     secrets = stage.aws.client("secretsmanager")
-    key = secrets.get_secret_value(SecretId="know-me/staging/approval-key")["SecretString"]
+    key = secrets.get_secret_value(SecretId=f"know-me/{ENVIRONMENT}/approval-key")["SecretString"]
     assert re.fullmatch(r"[A-Za-z0-9]{64}", key)
     expiry = stage.aws.client("dynamodb").describe_time_to_live(TableName=f"{STACK}-approvals")
     assert expiry["TimeToLiveDescription"] == {"TimeToLiveStatus": "ENABLED", "AttributeName": "forget_at"}
     with pytest.raises(ClientError, match="ResourceExistsException"):
-        secrets.create_secret(Name="know-me/staging/approval-key", SecretString="other")
+        secrets.create_secret(Name=f"know-me/{ENVIRONMENT}/approval-key", SecretString="other")
