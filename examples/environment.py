@@ -152,6 +152,8 @@ class KnowMeEnvironment:
             "environment": self.name,
             "python_runtime": f"{sys.version_info.major}.{sys.version_info.minor}",
             "terraform_variables": json.dumps(terraform_variables),
+            # A look for drift holds the lock for a moment, in which a migration of the demo would be refused.
+            "drift_schedule": "",
             "terraform_backend": json.dumps({"use_path_style": True}),
             **({"single_copy_limit_bytes": str(limit)} if limit else {}),
         }

@@ -50,6 +50,10 @@ def keep_host(request: Any, **_: Any) -> None:
     request.url = re.sub(r"^(\w+://)\d{12}\.", r"\1", request.url)
 
 
+RouteAnswer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers (a name may be there twice) and body."""
+
+
 class Runtime:
     """The insides of one server.
 
@@ -90,7 +94,7 @@ class Runtime:
         self.requests = RequestRecord(directory / "requests.jsonl")
         self.instances: dict[str, Callable[[], list[dict[str, Any]]]] = {}
         """Service → function that lists what `status` shows of it."""
-        self.routes: dict[str, Callable[[str, dict[str, Any], bool], tuple[int, dict[str, str], bytes]]] = {}
+        self.routes: dict[str, Callable[[str, dict[str, Any], bool], RouteAnswer]] = {}
         """Prefix below `/_localaws/` → function of (rest of the path, WSGI environment, is it signed)."""
         self.services: dict[str, Callable[[Operation, dict[str, Any]], dict[str, Any]]] = {}
         """Service of the JSON protocol that moto does not have → function of (operation, parameters)."""

@@ -220,8 +220,8 @@ class Door:
         except Refusal:
             signed = False
         number, headers, body = route(path, environ, signed)
-        headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
-        start_response(f"{number} Answer", [*headers.items(), ("Content-Length", str(len(body)))])
+        headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+        start_response(f"{number} Answer", [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
     def status(self) -> dict[str, Any]:

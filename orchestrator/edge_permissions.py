@@ -6,9 +6,9 @@ the environment.
 
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
+from orchestrator.steps import IDS_OF_AWS
 
 NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
-IDS_OF_AWS = "AWS chooses the ids: the condition on the environment's tags takes the place of a name"
 DESCRIBE_ALL = "Describing cannot be limited to resources (AWS service authorization reference)"
 GLOBAL_REGION = "us-east-1"
 

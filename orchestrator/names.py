@@ -60,6 +60,26 @@ class Names:
         return self.of("lock")
 
     @property
+    def approvals_table(self) -> str:
+        """Table of the plans that wait, or waited, for a decision."""
+        return self.of("approvals")
+
+    @property
+    def approval_key(self) -> str:
+        """Secret with the key that signs links to the page on which plans are decided."""
+        return f"know-me/{self.environment}/approval-key"
+
+    @property
+    def approval_url_parameter(self) -> str:
+        """SSM parameter with the address of that page."""
+        return f"/know-me/{self.environment}/approval-url"
+
+    @property
+    def provision_undelivered(self) -> str:
+        """Queue of what should have started `provision` and could not."""
+        return self.of("provision-undelivered")
+
+    @property
     def terraform_build(self) -> str:
         """Project that runs Terraform."""
         return self.of("terraform")

@@ -131,6 +131,56 @@ def use_run_folder(names: Names) -> tuple[Permission, ...]:
     )
 
 
+def _approvals(*actions: str) -> Grant:
+    def grant(names: Names) -> tuple[Permission, ...]:
+        table = names.arn("dynamodb", f"table/{names.approvals_table}")
+        return (Permission(tuple(f"dynamodb:{action}" for action in actions), (table,)),)
+
+    return grant
+
+
+def read_approval_key(names: Names) -> tuple[Permission, ...]:
+    """Read the key that signs links."""
+    secret = names.arn("secretsmanager", f"secret:{names.approval_key}-??????")
+    return (Permission(("secretsmanager:GetSecretValue",), (secret,)),)
+
+
+def read_approval_url(names: Names) -> tuple[Permission, ...]:
+    """Read where plans are decided."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("approval-url"),)),)
+
+
+def answer_provision(names: Names) -> tuple[Permission, ...]:
+    """Tell a run of `provision` that waits what was decided."""
+    return (Permission(("states:SendTaskSuccess",), (names.state_machine("provision"),)),)
+
+
+def describe_provision(names: Names) -> tuple[Permission, ...]:
+    """See whether runs of `provision` still run."""
+    return (Permission(("states:DescribeExecution",), (names.executions("provision"),), RUN_IDS),)
+
+
+def read_bundles(names: Names) -> tuple[Permission, ...]:
+    """Read versions of the bundles that arrive."""
+    return (
+        Permission(
+            ("s3:GetObjectVersion",),
+            (names.bucket(names.artifacts_bucket, "bundles/*"),),
+            "Whoever puts a bundle there names it",
+        ),
+    )
+
+
+def start_provision(names: Names) -> tuple[Permission, ...]:
+    """Start `provision`."""
+    return (Permission(("states:StartExecution",), (names.state_machine("provision"),)),)
+
+
+def keep_undelivered(names: Names) -> tuple[Permission, ...]:
+    """Keep what failed again and again where people find it."""
+    return (Permission(("sqs:SendMessage",), (names.arn("sqs", names.provision_undelivered),)),)
+
+
 def _lock(*actions: str) -> Grant:
     def grant(names: Names) -> tuple[Permission, ...]:
         table = names.arn("dynamodb", f"table/{names.lock_table}")
@@ -559,5 +609,35 @@ STEPS = (
     StepDefinition("find_running_image", (_lock("GetItem"), read_manifest, see_services, see_tasks)),
     StepDefinition("read_task_outcome", (see_tasks, see_task_definitions, read_task_logs)),
     StepDefinition("report_lost_schema_migration", (report_to_deployment, tell_topic)),
+    StepDefinition(
+        "ask_for_approval",
+        (
+            use_run_folder,
+            _approvals("GetItem", "PutItem", "UpdateItem"),
+            read_approval_key,
+            read_approval_url,
+            answer_provision,
+            tell_topic,
+        ),
+        memory_mebibytes=512,  # a plan as JSON can be long
+    ),
+    StepDefinition(
+        "decide_approval",
+        (
+            use_run_folder,
+            _approvals("GetItem", "UpdateItem"),
+            read_approval_key,
+            describe_provision,
+            answer_provision,
+        ),
+        timeout_seconds=30,
+        memory_mebibytes=512,
+    ),
+    StepDefinition(
+        "start_bundle_provision",
+        (read_bundles, start_provision, tell_topic, keep_undelivered),
+        timeout_seconds=120,
+        memory_mebibytes=512,
+    ),
 )
 """Every step; a test compares it with `lambdas/` both ways."""

@@ -11,6 +11,8 @@ It can make roles of the environment's name and so, in the end, give rights away
 for. It cannot touch the orchestrator's own roles, its own among them, which have a path of their own.
 """
 
+from aws_cdk import aws_iam as iam
+
 from orchestrator.edge_permissions import edge_permissions
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
@@ -32,6 +34,7 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_databases(names),
         *_media(names),
         *_secrets_and_keys(names),
+        _nothing_with_the_approval_key(names),
         *_logs(names),
         *_roles(names),
         *_builds(names),
@@ -464,6 +467,21 @@ def _secrets_and_keys(names: Names) -> list[Permission]:
         Permission(("kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias"), (alias,)),
         Permission(("kms:ListAliases",), ("*",), DESCRIBE_ALL),
     ]
+
+
+def _nothing_with_the_approval_key(names: Names) -> Permission:
+    """Keep the key that signs approvals away from what is to be approved: its code runs in the plan."""
+    return Permission(
+        (
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:PutSecretValue",
+            "secretsmanager:UpdateSecret",
+            "secretsmanager:UpdateSecretVersionStage",
+            "secretsmanager:DeleteSecret",
+        ),
+        (names.arn("secretsmanager", f"secret:{names.approval_key}-??????"),),
+        effect=iam.Effect.DENY,
+    )
 
 
 def _logs(names: Names) -> list[Permission]:

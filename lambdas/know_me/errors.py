@@ -33,6 +33,22 @@ class InvalidRequest(RunbookError):  # noqa: N818 - the contract's name, shown b
         return cls(f"The request is refused: {'; '.join(faults)}.", remedy)
 
 
+class ApprovalForged(RunbookError):  # noqa: N818
+    """A link is not one that was sent: something in it was changed, or its request is long gone."""
+
+
+class ApprovalDecided(RunbookError):  # noqa: N818
+    """Somebody decided otherwise before."""
+
+
+class ApprovalExpired(RunbookError):  # noqa: N818
+    """The run does not wait for a decision any more."""
+
+
+class ApprovalUndelivered(RunbookError):  # noqa: N818
+    """The decision stands, but the run could not be told of it."""
+
+
 class LockHeld(RunbookError):  # noqa: N818
     """Another run works on the environment."""
 

@@ -29,6 +29,11 @@ class Settings(BaseSettings):
         """The AWS account."""
         return self.state_machine_arn_prefix.split(":")[4]
 
+    @property
+    def region(self) -> str:
+        """The AWS region."""
+        return self.state_machine_arn_prefix.split(":")[3]
+
     def state_machine_arn(self, machine: str) -> str:
         """Return the ARN of one of this environment's state machines."""
         return f"{self.state_machine_arn_prefix}{machine}"

@@ -18,10 +18,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from localaws.codeconnections.connections import Connections
 from localaws.codeconnections.pushes import Pushes
 from localaws.codeconnections.repositories import Repositories, RepositoryError
+from localaws.runtime import RouteAnswer
 
 PATH = "codeconnections/"
-
-Answer = tuple[int, dict[str, str], bytes]
 
 
 class _Wish(BaseModel):
@@ -56,7 +55,7 @@ class Control:
         self._repositories = repositories
         self._pushes = pushes
 
-    def route(self, rest: str, environ: dict[str, Any], _signed: bool) -> Answer:
+    def route(self, rest: str, environ: dict[str, Any], _signed: bool) -> RouteAnswer:
         """Answer one request."""
         answers: dict[tuple[str, str], Callable[[bytes], Any]] = {
             ("GET", "connections"): lambda _: self._listed(),
@@ -106,5 +105,5 @@ class Control:
         return {"pushes": [{"branch": push.branch, "commit": push.commit} for push in found]}
 
 
-def _answer(status: int, document: Any) -> Answer:
-    return status, {"Content-Type": "application/json"}, json.dumps(document).encode()
+def _answer(status: int, document: Any) -> RouteAnswer:
+    return status, [("Content-Type", "application/json")], json.dumps(document).encode()

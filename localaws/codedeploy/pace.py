@@ -11,9 +11,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-PATH = "codedeploy"
+from localaws.runtime import RouteAnswer
 
-Answer = tuple[int, dict[str, str], bytes]
+PATH = "codedeploy"
 
 
 class Lengths(BaseModel):
@@ -42,9 +42,9 @@ class Pace:
         """Return how many seconds so many minutes of a deployment last."""
         return count * self.lengths.seconds_per_minute
 
-    def route(self, _rest: str, environ: dict[str, Any], _signed: bool) -> Answer:
+    def route(self, _rest: str, environ: dict[str, Any], _signed: bool) -> RouteAnswer:
         """Answer a request of the control path."""
-        kind = {"Content-Type": "application/json"}
+        kind = [("Content-Type", "application/json")]
         match environ["REQUEST_METHOD"]:
             case "POST":
                 length = int(environ.get("CONTENT_LENGTH") or 0)
