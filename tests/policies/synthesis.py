@@ -17,7 +17,6 @@ from orchestrator.stack import OrchestratorProperties, OrchestratorStack
 from tests.policies.stack import ENVIRONMENTS, REPORT, ROOT, WITHOUT
 
 
-
 def synthesise(directory: Path) -> None:
     """Write the cloud assembly with cdk-nag's report; the layer is empty, for no rule looks inside."""
     layer = directory / "layer" / "python"
