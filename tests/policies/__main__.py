@@ -1,4 +1,4 @@
-"""`python -m tests.policies`: everything that checkov and cdk-nag find is fixed, or accepted for a written reason."""
+"""`python -m tests.policies`: what checkov and cdk-nag find is fixed, or accepted for a written reason."""
 
 import os
 import sys

@@ -51,7 +51,7 @@ class Examination:
             if len(acceptance.reason.split()) < SHORTEST_REASON:
                 faults.append(
                     f"{where} is accepted because {acceptance.reason!r}: that explains nothing.\n"
-                    f"    Say in at least {SHORTEST_REASON} words what is so here that the rule does not know."
+                    f"    Say in at least {SHORTEST_REASON} words what is so here."
                 )
             if not acceptance.needed:
                 faults.append(

@@ -71,9 +71,9 @@ def violations(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 
 def finding(path: str, rule: str, says: str) -> Finding:
     """Say where a finding is and how it is closed."""
-    remedy = "Fix it, or acknowledge it beside the construct: orchestrator.permissions.acknowledge(construct, rule, why)"
+    remedy = "Fix it, or beside the construct: orchestrator.permissions.acknowledge(construct, rule, why)"
     if rule.startswith("AwsSolutions-IAM5"):
-        remedy = "Name the resource, or give the Permission (orchestrator/permissions.py) the reason of its wildcard"
+        remedy = "Name the resource, or give its orchestrator.permissions.Permission the reason"
     return Finding(path, rule, says, remedy)
 
 

@@ -1,6 +1,6 @@
-"""Synthesise the stacks of all kinds of environments into a folder: `python -m tests.policies.synthesis <folder>`.
+"""Synthesise the stacks of all kinds of environments: `python -m tests.policies.synthesis <folder>`.
 
-With `--without-acknowledgements` nothing counts as accepted, so that the report shows what is accepted otherwise.
+With `--without-acknowledgements` nothing counts as accepted: the report shows what is accepted otherwise.
 A process of its own, because CDK prints what it finds.
 """
 

@@ -1,8 +1,8 @@
 """checkov over the whole of `terraform/`: the root, and every module as the root calls it.
 
-Twice: with the defaults of the variables, and with `everything.tfvars`, so that what only some environments have
-is looked at too. And each of these once as it is written, and once with its skips taken away: a skip that then
-skips nothing is a fault.
+Twice: with the defaults of the variables, and with `everything.tfvars`, so that what only some environments
+have is looked at too. And each of these once as it is written, and once with its skips taken away: a skip
+that then skips nothing is a fault.
 """
 
 import json
@@ -39,7 +39,7 @@ class Skip:
 
 @dataclass(frozen=True)
 class Block:
-    """What checkov found in a block of Terraform: the file below `terraform/`, and its first and last line."""
+    """What checkov found in a block of Terraform: file below `terraform/`, first and last line."""
 
     file: str
     first: int
@@ -88,7 +88,7 @@ def examine(pool: Executor) -> Examination:
 
 
 def copy(target: Path, *, keep_skips: bool) -> None:
-    """Copy `terraform/` without its tests, on request with every skip made an ordinary comment, line by line."""
+    """Copy `terraform/` without its tests, on request with every skip made an ordinary comment."""
     shutil.copytree(SOURCE, target, ignore=shutil.ignore_patterns("tests", ".terraform*", "*.tfstate*"))
     if not keep_skips:
         for file in target.rglob("*.tf"):
