@@ -25,6 +25,7 @@ MODULES = (
     "localaws.sts",
     "localaws.s3",
     "localaws.s3control",
+    "localaws.sqs",
     "localaws.ec2",
     "localaws.awslambda",
     "localaws.codebuild",

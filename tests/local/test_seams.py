@@ -15,6 +15,7 @@ from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
+from moto.sqs.models import Message, Queue, SQSBackend
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
 
@@ -33,6 +34,7 @@ PARAMETERS = [
     (S3Response._bucket_response, ["self", "request", "full_url"]),
     (S3Response._key_response, ["self", "request", "full_url"]),
     (S3Response.get_bucket_notification, ["self"]),
+    (SQSBackend.is_message_valid_based_on_retention_period, ["self", "queue_name", "message"]),
     (TokenResponse.assume_role, ["self"]),
     (STSBackend.get_caller_identity, ["self", "access_key_id", "region"]),
     (
@@ -73,3 +75,10 @@ def test_actions_that_moto_lacks_raise_not_implemented() -> None:
 def test_iam_knows_by_a_table_which_arns_of_s3_have_a_region() -> None:
     known = SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS["s3"]["valid_starting_values"]
     assert "accesspoint/" in known  # a job has one too: localaws.s3control adds it
+
+
+def test_a_queue_of_sqs_lists_its_messages_by_a_property_over_what_it_keeps() -> None:
+    assert isinstance(inspect.getattr_static(Queue, "messages"), property)
+    assert Queue("seam", "us-east-1", "123456789012")._messages == []
+    message = Message("id", "body")
+    assert (message.visible_at, message.delayed_until) == (0.0, 0.0)
