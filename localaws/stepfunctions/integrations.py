@@ -5,8 +5,8 @@ role for every
 call, `.sync` jobs that are stopped when their state is stopped, task tokens with heartbeats. A resource
 that is not in the tables
 is refused by name when the state machine is created.
-Not exact: `.sync` looks every 100 ms with the role's credentials instead of waiting for an event;
-`SdkHttpMetadata` has the status only.
+Not exact: `.sync` looks with the role's credentials instead of waiting for an event, and so notices an end
+a tenth of the time late that the job took, a second at most; `SdkHttpMetadata` has the status only.
 """
 
 import json
@@ -27,7 +27,8 @@ from localaws.stepfunctions import naming
 from localaws.stepfunctions.errors import TASK_FAILED, StateError
 
 REQUEST_RESPONSE, SYNC, SYNC_2, TASK_TOKEN = "", ".sync", ".sync:2", ".waitForTaskToken"
-POLL_SECONDS = 0.1
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.02, 1.0
+"""Seconds between two looks at a job."""
 
 Clients = Callable[[str], Any]
 """Service name of botocore → client with the credentials of the state machine's role."""
@@ -312,6 +313,15 @@ def _cause(service: str, error: ClientError) -> str:
 
 
 # -- jobs: .sync -------------------------------------------------------------------------------------------
+
+
+def pause_after(elapsed: float) -> float:
+    """Return how many seconds to wait before the next look at a job that has run for `elapsed` seconds.
+
+    A tenth of that: a short job is noticed at once, and a long one, which is looked at in vain every time but
+    the last, costs little.
+    """
+    return min(max(elapsed / 10, SHORTEST_PAUSE), LONGEST_PAUSE)
 
 
 class Job(Protocol):

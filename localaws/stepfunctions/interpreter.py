@@ -406,17 +406,17 @@ class TaskRun:
         # In the background: a job that takes long to stop must not delay the stopping of its siblings.
         handle = self.scope.on_stop(lambda: self._stop_in_background(job))
         try:
-            pause = 0.02
+            begun = time.monotonic()
             while True:
                 self.scope.check()
                 result = job.poll()
                 if result is not None:
                     return result
+                pause = integrations.pause_after(time.monotonic() - begun)
                 left = pause if self.deadline is None else min(pause, self.deadline - time.monotonic())
                 if left <= 0:
                     raise TimeoutError
                 self.scope.wait(left)
-                pause = min(pause * 1.5, integrations.POLL_SECONDS)
         finally:
             self.scope.forget(handle)
 
