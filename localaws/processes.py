@@ -4,13 +4,20 @@ A process ends with the server in three ways. An orderly stop ends its group. Wh
 kernel kills the process (PR_SET_PDEATHSIG). What that leaves (children of children) is found by `reap`, which
 the next `up` or `down` calls: every process is registered in a file with its start time, so a recycled
 process id is never mistaken for ours.
+
+A server that holds gigabytes is slow to fork: the kernel copies its page tables, and all threads wait. So the
+death signal and the user are set by `setpriv` on the way to the program, which lets Python use vfork. Where
+there is no such `setpriv`, the child sets them itself, after a fork.
 """
 
 import ctypes
+import errno
+import functools
 import json
 import os
 import pwd
 import queue
+import shutil
 import signal
 import subprocess
 import threading
@@ -22,6 +29,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from logging import Logger
 from pathlib import Path
+from typing import IO, Any
 
 import psutil
 
@@ -36,6 +44,68 @@ _libc = ctypes.CDLL(None, use_errno=True)
 def _die_with_parent() -> None:
     """Ask the kernel to kill this process when the thread that started it ends (runs after fork)."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+@functools.cache
+def _setpriv() -> str | None:
+    """Return the path of a `setpriv` that knows the death signal (util-linux 2.33 and newer), or None."""
+    path = shutil.which("setpriv")
+    if path is None:
+        return None
+    tried = subprocess.run([path, "--pdeathsig", "KILL", "true"], capture_output=True, check=False)
+    return path if tried.returncode == 0 else None
+
+
+def _start(
+    command: list[str],
+    *,
+    environment: Mapping[str, str],
+    directory: Path,
+    output: IO[bytes] | int | None,
+    user: str | None,
+) -> "subprocess.Popen[bytes]":
+    """Start a program that dies with the calling thread.
+
+    Raises
+    ------
+    OSError
+        The program or the directory is not there, or may not be used.
+    """
+    group = pwd.getpwnam(user).pw_gid if user else None
+    through: list[str] = []
+    by_the_child: dict[str, Any] = {}
+    if (setpriv := _setpriv()) is not None:
+        # setpriv would tell it in the output, where nobody looks.
+        _find_program(command[0], environment, directory)
+        through = [setpriv, "--pdeathsig", "KILL"]
+        through += ["--reuid", user, "--regid", str(group), "--clear-groups"] if user else []
+        through.append("--")
+    else:
+        by_the_child = {"user": user, "group": group, "extra_groups": [] if user else None}
+        by_the_child["preexec_fn"] = _die_with_parent  # one prctl call, libc is loaded: safe after fork
+    return subprocess.Popen(
+        [*through, *command],
+        env=dict(environment),
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+        **by_the_child,
+    )
+
+
+def _find_program(name: str, environment: Mapping[str, str], directory: Path) -> None:
+    """Raise the OSError that executing a program would raise."""
+    if "/" in name:
+        places = [directory / name]
+    else:
+        places = [Path(place, name) for place in os.get_exec_path(environment)]
+    found = [place for place in places if place.is_file()]
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
+    if not any(os.access(place, os.X_OK) for place in found):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
 
 
 @dataclass(frozen=True)
@@ -197,19 +267,7 @@ class Supervisor:
         target = output if isinstance(output, int) else opened
 
         def start() -> "subprocess.Popen[bytes]":
-            return subprocess.Popen(
-                command,
-                env=dict(environment),
-                cwd=directory,
-                stdin=subprocess.DEVNULL,
-                stdout=target,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                user=user,
-                group=pwd.getpwnam(user).pw_gid if user else None,
-                extra_groups=[] if user else None,
-                preexec_fn=_die_with_parent,  # one prctl call, libc is loaded: safe after fork
-            )
+            return _start(command, environment=environment, directory=directory, output=target, user=user)
 
         result: Future[subprocess.Popen[bytes]] = Future()
         try:
