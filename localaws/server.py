@@ -249,6 +249,14 @@ def _unrouted(status: str, body: bytes, action: str) -> bool:
     return b"<title>404 Not Found</title>" in body or (not body and action == "Unknown")
 
 
+def list_services_once() -> None:
+    """Let moto remember which services it has: it lists its folder twice for every request, under a lock."""
+    from moto import backends
+
+    services = tuple(backends.list_of_moto_modules())
+    backends.list_of_moto_modules = lambda: services
+
+
 class Server:
     """A running server.
 
@@ -274,6 +282,7 @@ class Server:
 
         default_user_config["stepfunctions"] = {"execute_state_machine": True}
         default_user_config["iam"] = {"load_aws_managed_policies": True}
+        list_services_once()
 
     def start(self) -> None:
         """Answer requests, in a thread."""

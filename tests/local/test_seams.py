@@ -2,8 +2,10 @@
 
 import inspect
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from moto import backends
 from moto.awslambda.models import FunctionUrlConfig, LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
 from moto.codebuild.models import CodeBuildBackend, codebuild_backends
@@ -18,6 +20,8 @@ from moto.s3.responses import S3Response
 from moto.sqs.models import Message, Queue, SQSBackend
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
+
+from localaws.server import list_services_once
 
 PARAMETERS = [
     (LambdaFunction.__init__, ["self", "account_id", "spec", "region", "version"]),
@@ -66,6 +70,21 @@ def test_actions_of_codebuild_are_methods_of_its_response_class() -> None:
 def test_backends_are_made_from_a_class_that_can_be_replaced_and_named_by_url_module() -> None:
     assert codebuild_backends.backend is CodeBuildBackend
     assert isinstance(inspect.getattr_static(BaseBackend, "_url_module"), property)
+
+
+def test_moto_remembers_its_services_and_finds_each_as_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    # Given moto's own list, in its order
+    monkeypatch.setattr(backends, "list_of_moto_modules", backends.list_of_moto_modules)
+    before = list(backends.list_of_moto_modules())
+    # When it is kept
+    list_services_once()
+    # Then it is the same list, however often it is asked for, and nobody looks into the folder
+    monkeypatch.setattr(backends.os, "listdir", Mock(side_effect=AssertionError))
+    assert list(backends.list_of_moto_modules()) == list(backends.list_of_moto_modules()) == before
+    application = DomainDispatcherApplication(create_backend_app)
+    assert application.get_backend_for_host("sqs.us-east-1.amazonaws.com") == "sqs"
+    assert application.get_backend_for_host("moto_api") == "moto_api"
+    assert application.get_backend_for_host("sqs") == "sqs"
 
 
 def test_actions_that_moto_lacks_raise_not_implemented() -> None:
