@@ -1,8 +1,12 @@
 """checkov over the whole of `terraform/`: the root, and every module as the root calls it.
 
-Twice: with the defaults of the variables, and with `everything.tfvars`, so that what only some environments
-have is looked at too. And each of these once as it is written, and once with its skips taken away: a skip
-that then skips nothing is a fault.
+Each of these ways, because each sees what the others miss:
+
+* with the defaults of the variables, and with `everything.tfvars`: what only some environments have;
+* with the modules connected, and with each on its own, what others give it taken as known. When modules
+  need each other, checkov does not find out the values of their variables, and says nothing of a rule whose
+  value it does not know; when they are apart, it does not see what belongs together (the rules CKV2);
+* as it is written, and with the skips taken away: a skip that then skips nothing is a fault.
 """
 
 import json
@@ -24,6 +28,8 @@ SOURCE = ROOT / "terraform"
 CHECKOV = ROOT / "build" / "policies" / "venv" / "bin" / "checkov"
 EVERYTHING = Path(__file__).with_name("everything.tfvars")
 
+# module.database, module.api[0].url, module.media[var.generations.media.active].bucket, module.web[*].name
+_OF_A_MODULE = re.compile(r"(?<![.\w])module(\.\w+|\[(?:[^\[\]]|\[[^\[\]]*\])*\])+")
 _SKIP = re.compile(r"checkov:skip=\s*(?P<rule>[A-Z0-9_]+)\s*(?::(?P<reason>.*))?$")
 
 
@@ -53,6 +59,27 @@ class Block:
         return (skip.file, skip.rule) == (self.file, self.rule) and self.first <= skip.line <= self.last
 
 
+@dataclass(frozen=True)
+class Way:
+    """One way to look at `terraform/`; a tree of files is needed for each pair of the first two."""
+
+    skips: bool
+    connected: bool
+    values: Path | None
+
+    def tree(self, directory: Path) -> Path:
+        """Return where the copy is."""
+        return directory / f"{'written' if self.skips else 'bare'}-{'whole' if self.connected else 'apart'}"
+
+
+WAYS = [
+    Way(skips, connected, values)
+    for skips in (True, False)
+    for connected in (True, False)
+    for values in (None, EVERYTHING)
+]
+
+
 def examine(pool: Executor) -> Examination:
     """Run checkov and compare what it finds with what was accepted.
 
@@ -61,41 +88,48 @@ def examine(pool: Executor) -> Examination:
     SystemExit
         checkov is not installed, crashed, or could not read a file.
     """
-    with tempfile.TemporaryDirectory(prefix="policies-") as directory:
-        written, bare = Path(directory, "written"), Path(directory, "bare")
-        copy(written, keep_skips=True)
-        copy(bare, keep_skips=False)
-        runs = {
-            (tree, values): pool.submit(run, tree, values)
-            for tree in (written, bare)
-            for values in (None, EVERYTHING)
-        }
-        results = {key: future.result() for key, future in runs.items()}
+    with tempfile.TemporaryDirectory(prefix="policies-") as name:
+        directory = Path(name)
+        for way in WAYS:
+            if not way.tree(directory).exists():
+                copy(way.tree(directory), keep_skips=way.skips, connected=way.connected)
+        runs = [(way, pool.submit(run, way.tree(directory), way)) for way in WAYS]
+        results = [(way, future.result()) for way, future in runs]
     passed = {
-        (check["check_id"], check["resource"])
-        for (tree, _), result in results.items()
+        (check["check_id"], _without_index(check["resource"]))
+        for way, result in results
         for check in result["passed_checks"]
-        if tree == written
+        if way.skips
     }
-    found = [block for (tree, _), result in results.items() if tree == bare for block in blocks(result)]
-    left = [block for (tree, _), result in results.items() if tree == written for block in blocks(result)]
+    found = [block for way, result in results for block in blocks(result) if not way.skips]
+    left = [block for way, result in results for block in blocks(result) if way.skips]
     return Examination(
         "checkov over terraform/",
         f"{len(passed)} passed on {len({resource for _, resource in passed})} resources",
-        [finding(block) for block in left],
+        [
+            finding(block)
+            for block in {(block.file, block.first, block.rule): block for block in left}.values()
+        ],
         acceptances(skips(SOURCE), found),
     )
 
 
-def copy(target: Path, *, keep_skips: bool) -> None:
-    """Copy `terraform/` without its tests, on request with every skip made an ordinary comment."""
+def copy(target: Path, *, keep_skips: bool, connected: bool) -> None:
+    """Copy `terraform/` without its tests, line by line.
+
+    On request every skip becomes an ordinary comment, and what one module gives another a known text.
+    """
     shutil.copytree(SOURCE, target, ignore=shutil.ignore_patterns("tests", ".terraform*", "*.tfstate*"))
-    if not keep_skips:
-        for file in target.rglob("*.tf"):
-            file.write_text(file.read_text().replace("checkov:skip=", "checkov:taken-away="))
+    for file in target.rglob("*.tf"):
+        text = file.read_text()
+        if not keep_skips:
+            text = text.replace("checkov:skip=", "checkov:taken-away=")
+        if not connected:
+            text = _OF_A_MODULE.sub('"known"', text)
+        file.write_text(text)
 
 
-def run(tree: Path, values: Path | None) -> dict[str, Any]:
+def run(tree: Path, way: Way) -> dict[str, Any]:
     """Run checkov over a tree; return its results: lists of passed, failed and skipped checks."""
     if not CHECKOV.exists():
         raise SystemExit(f"{CHECKOV.relative_to(ROOT)} is missing: start this with `make policies`")
@@ -103,7 +137,8 @@ def run(tree: Path, values: Path | None) -> dict[str, Any]:
         *(str(CHECKOV), "--directory", str(tree), "--framework", "terraform"),
         *("--skip-download", "--download-external-modules", "false"),
         *("--output", "json", "--compact", "--soft-fail"),
-        *(("--var-file", str(values)) if values else ()),
+        *(("--var-file", str(way.values)) if way.values else ()),
+        *(() if way.connected else ("--skip-check", "CKV2_*")),
     ]
     # Nothing of the person's own: no configuration file, no key of checkov's platform, no account.
     own = ("CKV_", "CHECKOV_", "BC_", "PRISMA_", "AWS_")
@@ -130,12 +165,16 @@ def blocks(results: Mapping[str, Any]) -> list[Block]:
         Block(
             check["file_path"].lstrip("/"),
             *check["file_line_range"],
-            check["resource"],
+            _without_index(check["resource"]),
             check["check_id"],
             check["check_name"],
         )
         for check in results["failed_checks"]
     ]
+
+
+def _without_index(resource: str) -> str:
+    return re.sub(r"\[[^\[\]]*\]", "", resource)
 
 
 def finding(block: Block) -> Finding:

@@ -72,13 +72,40 @@ def test_a_skip_is_needed_when_its_block_fails_without_it(skip: Skip, needed: bo
 
 
 def test_without_skips_the_copy_keeps_every_line(tmp_path: Path) -> None:
-    terraform.copy(tmp_path / "written", keep_skips=True)
-    terraform.copy(tmp_path / "bare", keep_skips=False)
+    terraform.copy(tmp_path / "written", keep_skips=True, connected=True)
+    terraform.copy(tmp_path / "bare", keep_skips=False, connected=False)
     assert terraform.skips(tmp_path / "written") == terraform.skips(terraform.SOURCE)
     assert terraform.skips(tmp_path / "bare") == []
     for file in (tmp_path / "bare").rglob("*.tf"):
         written = tmp_path / "written" / file.relative_to(tmp_path / "bare")
         assert len(file.read_text().splitlines()) == len(written.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("written", "apart"),
+    [
+        ("x = module.api.url", 'x = "known"'),
+        ("x = module.media[var.generations.media.active].bucket", 'x = "known"'),
+        ('x = module.database["blue"].manifest.port', 'x = "known"'),
+        ("x = one(module.web[*].names[0])", 'x = one("known")'),
+        (
+            "x = { for name, one in module.database : name => one.arn }",
+            'x = { for name, one in "known" : name => one.arn }',
+        ),
+        ('x = "${module.a.b}/*"', 'x = "${"known"}/*"'),
+        ('module "api" {', 'module "api" {'),
+        ('source = "./modules/api"', 'source = "./modules/api"'),
+        ("x = var.module.y", "x = var.module.y"),
+    ],
+)
+def test_apart_a_module_gets_something_known_from_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, written: str, apart: str
+) -> None:
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "main.tf").write_text(written)
+    monkeypatch.setattr(terraform, "SOURCE", tmp_path / "source")
+    terraform.copy(tmp_path / "apart", keep_skips=True, connected=False)
+    assert (tmp_path / "apart" / "main.tf").read_text() == apart
 
 
 # ------------------------------------------------------------------ the stack
