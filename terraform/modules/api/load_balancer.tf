@@ -1,8 +1,7 @@
 locals {
   # With a certificate the HTTP listener only redirects.
-  https           = var.https
-  production_port = local.https ? 443 : var.listener_port
-  test_port       = coalesce(var.test_listener_port, local.https ? 8443 : 8080)
+  production_port = var.https ? 443 : var.listener_port
+  test_port       = coalesce(var.test_listener_port, var.https ? 8443 : 8080)
 
   # Who may reach which port.
   clients = merge(
@@ -11,7 +10,7 @@ locals {
   )
 
   host = coalesce(var.domain_name, aws_lb.this.dns_name)
-  url  = local.https ? "https://${local.host}" : var.listener_port == 80 ? "http://${local.host}" : "http://${local.host}:${var.listener_port}"
+  url  = var.https ? "https://${local.host}" : var.listener_port == 80 ? "http://${local.host}" : "http://${local.host}:${var.listener_port}"
 
   ssl_policy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
 
@@ -20,6 +19,9 @@ locals {
 }
 
 resource "aws_lb" "this" {
+  #checkov:skip=CKV2_AWS_20:The HTTP listener redirects as soon as there is a certificate; without one an environment has no HTTPS to redirect to
+  #checkov:skip=CKV2_AWS_28:Not made by this module: a web ACL is associated by whoever calls it; api_allowed_cidr_blocks narrows who comes in at all
+
   name                       = local.name
   load_balancer_type         = "application"
   subnets                    = var.public_subnet_ids
@@ -40,6 +42,8 @@ resource "aws_lb" "this" {
 
 # One has the production traffic, the other one the next release; they change places with every release.
 resource "aws_lb_target_group" "this" {
+  #checkov:skip=CKV_AWS_378:TLS ends at the balancer; behind it only the balancer's security group reaches the tasks, inside the private subnets
+
   for_each = toset(["blue", "green"])
 
   name                 = "${local.target_group_prefix}-${each.key}"
@@ -60,11 +64,14 @@ resource "aws_lb_target_group" "this" {
 }
 
 resource "aws_lb_listener" "production" {
+  #checkov:skip=CKV_AWS_2:HTTPS as soon as there is a certificate; an environment without a domain has none
+  #checkov:skip=CKV_AWS_103:TLS 1.2 and newer as soon as there is a certificate; an environment without a domain has none
+
   load_balancer_arn = aws_lb.this.arn
-  protocol          = local.https ? "HTTPS" : "HTTP"
+  protocol          = var.https ? "HTTPS" : "HTTP"
   port              = local.production_port
   certificate_arn   = var.certificate_arn
-  ssl_policy        = local.https ? local.ssl_policy : null
+  ssl_policy        = var.https ? local.ssl_policy : null
 
   default_action {
     type             = "forward"
@@ -78,11 +85,14 @@ resource "aws_lb_listener" "production" {
 
 # Where a release answers before it gets the production traffic.
 resource "aws_lb_listener" "test" {
+  #checkov:skip=CKV_AWS_2:HTTPS as soon as there is a certificate; open only to api_test_allowed_cidr_blocks
+  #checkov:skip=CKV_AWS_103:TLS 1.2 and newer as soon as there is a certificate; open only to api_test_allowed_cidr_blocks
+
   load_balancer_arn = aws_lb.this.arn
-  protocol          = local.https ? "HTTPS" : "HTTP"
+  protocol          = var.https ? "HTTPS" : "HTTP"
   port              = local.test_port
   certificate_arn   = var.certificate_arn
-  ssl_policy        = local.https ? local.ssl_policy : null
+  ssl_policy        = var.https ? local.ssl_policy : null
 
   default_action {
     type             = "forward"
@@ -95,7 +105,7 @@ resource "aws_lb_listener" "test" {
 }
 
 resource "aws_lb_listener" "redirect" {
-  count = local.https ? 1 : 0
+  count = var.https ? 1 : 0
 
   load_balancer_arn = aws_lb.this.arn
   protocol          = "HTTP"

@@ -17,6 +17,8 @@ resource "aws_ecs_cluster" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_338:How long logs are kept is each environment's choice (log_retention_days); they name people, so not longer than they help
+
   name              = "/${var.name}/api"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -82,6 +84,8 @@ resource "aws_ecs_task_definition" "this" {
 
 # What a release starts from: it takes this revision and changes the image only.
 resource "aws_ssm_parameter" "task_definition" {
+  #checkov:skip=CKV2_AWS_34:The value is a name or an ARN and no secret; plans and people may read it
+
   name           = "/know-me/${var.environment}/api/task-definition"
   description    = "Revision of the API's task definition that Terraform describes"
   type           = "String"

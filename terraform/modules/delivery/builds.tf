@@ -40,6 +40,8 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "build" {
+  #checkov:skip=CKV_AWS_338:How long logs are kept is each environment's choice (log_retention_days); they name people, so not longer than they help
+
   for_each = local.builds
 
   name              = "/${var.name}/${each.key}"

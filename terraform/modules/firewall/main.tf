@@ -10,6 +10,8 @@ locals {
 }
 
 resource "aws_wafv2_web_acl" "this" {
+  #checkov:skip=CKV_AWS_192:AWSManagedRulesKnownBadInputsRuleSet is among local.managed_rules and blocks; the check does not read a dynamic rule
+
   name        = var.name
   description = "Stands before ${var.name}"
   scope       = var.scope
@@ -143,6 +145,8 @@ resource "aws_wafv2_web_acl_association" "this" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_338:How long logs are kept is each environment's choice (log_retention_days); they name people, so not longer than they help
+
   name              = "aws-waf-logs-${var.name}" # WAF writes into groups of this prefix only
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn

@@ -5,6 +5,8 @@
 # version of the active one. Empty until a run makes the first role and its password. Without a recovery window, because
 # the passwords die with the databases and the name must be free for the next environment of that name.
 resource "aws_secretsmanager_secret" "application" {
+  #checkov:skip=CKV2_AWS_57:Every migration makes a new password; rotating under running tasks would cut them off, for they read it when they start
+
   name                    = "know-me/${var.environment}/database/application"
   description             = "How the app reaches its database; versions written by the prepare-role job, one per generation"
   kms_key_id              = var.kms_key_arn
@@ -12,6 +14,8 @@ resource "aws_secretsmanager_secret" "application" {
 }
 
 resource "aws_ssm_parameter" "media_bucket" {
+  #checkov:skip=CKV2_AWS_34:The value is a name or an ARN and no secret; plans and people may read it
+
   name        = "/know-me/${var.environment}/media/bucket"
   description = "Bucket of the files that the app uses: the active generation's"
   type        = "String"
