@@ -33,8 +33,6 @@ from moto.wafv2.models import WAFV2Backend
 
 from localaws.server import list_services_once
 
-from localaws.server import list_services_once
-
 PARAMETERS = [
     (LambdaFunction.__init__, ["self", "account_id", "spec", "region", "version"]),
     (LambdaFunction.invoke, ["self", "body", "request_headers", "response_headers"]),
