@@ -168,6 +168,11 @@ class Manifest(Part):
         return self.database.generations[self.database.active]
 
     @property
+    def active_bucket(self) -> MediaGeneration:
+        """The media bucket that the app uses."""
+        return self.media.generations[self.media.active]
+
+    @property
     def api(self) -> Service:
         """The service whose image migrates the schema and runs the background jobs."""
         return self.services[0]

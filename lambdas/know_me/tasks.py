@@ -96,7 +96,9 @@ def task_order(service: Service, described: dict[str, Any], task_definition: str
     task_definition : str, optional
         ARN of another revision than the one that runs.
     """
-    primary = next((each for each in described.get("taskSets", []) if each["status"] == "PRIMARY"), {})
+    primary: dict[str, Any] = next(
+        (each for each in described.get("taskSets", []) if each["status"] == "PRIMARY"), {}
+    )
     network = primary.get("networkConfiguration") or described.get("networkConfiguration") or {}
     return TaskOrder(
         cluster=service.cluster,
@@ -180,7 +182,9 @@ def outcome(
             cause=f"{work.called} did not start with {order.task_definition}: "
             f"{why[:CAUSE_LIMIT].rstrip('.')}. {work.remedy}",
         )
-    container = next((each for each in task.get("Containers", []) if each["Name"] == order.container), {})
+    container: dict[str, Any] = next(
+        (each for each in task.get("Containers", []) if each["Name"] == order.container), {}
+    )
     code, stopped = container.get("ExitCode"), task.get("StoppedReason")
     succeeded = code == 0 and not timed_out
     lines = [] if succeeded else last_lines(ecs, logs, order, str(task["TaskArn"]))
@@ -248,7 +252,7 @@ def _last_words(lines: Iterable[str]) -> str:
 def last_lines(ecs: Any, logs: Any, order: TaskOrder, task_arn: str) -> list[str]:
     """Return the last lines that a task's container logged (awslogs); none when there is no such log."""
     definition = ecs.describe_task_definition(taskDefinition=order.task_definition)["taskDefinition"]
-    container = next(
+    container: dict[str, Any] = next(
         (each for each in definition["containerDefinitions"] if each["name"] == order.container), {}
     )
     options = container.get("logConfiguration", {}).get("options", {})
