@@ -351,22 +351,31 @@ def test_a_report_that_cannot_be_written_changes_no_end(way: Way) -> None:
     assert refused.called[-1] == "ReleaseLock"
 
 
-@pytest.mark.parametrize(
-    ("answer", "ends"),
-    [
-        ({}, None),
-        ("Ecs.InvalidParameterException", None),
-        ("Ecs.AccessDeniedException", "Ecs.AccessDeniedException"),
-    ],
-)
-def test_a_missing_role_is_made_and_tasks_started_again_where_codedeploy_does_not_forbid_it(
-    way: Way, answer: Any, ends: str | None
-) -> None:
+def test_a_missing_role_is_made_and_as_many_tasks_started_again(way: Way) -> None:
+    # Given a database without its role, and a service that should run three tasks
     database, service = {"generation": "blue"}, {"cluster": "c", "name": "api"}
     found = {"databases": [database], "services": [service]}
-    said = StateError(answer, "ECS refuses.") if answer else {}
-    run = way(**{**told(), "FindDatabasesWithoutRole": found, "UpdateService": said})
-    assert (run.error and run.error.error) == ends
-    assert run.asked("UpdateService") == [{"Cluster": "c", "Service": "api", "ForceNewDeployment": True}]
+    described = {"Services": [{"DesiredCount": 3}]}
+    # When provision has applied its plan
+    run = way(**{**told(), "FindDatabasesWithoutRole": found, "DescribeServices": described})
+    # Then the role is made, and the service runs none and then three again: no deployment, which CodeDeploy's
+    # services refuse
+    assert run.error is None
     (prepared,) = run.asked("prepare-role")
     assert json.loads(prepared["CANDIDATE_DATABASE"]) == database
+    assert run.asked("UpdateService") == [
+        {"Cluster": "c", "Service": "api", "DesiredCount": count} for count in (0, 3)
+    ]
+
+
+def test_a_service_that_cannot_be_started_again_fails_the_run(way: Way) -> None:
+    # Given that ECS lets the service run none, and then refuses every count
+    found = {"databases": [{"generation": "blue"}], "services": [{"cluster": "c", "name": "api"}]}
+    described = {"Services": [{"DesiredCount": 3}]}
+    refusal = StateError("Ecs.InvalidParameterException", "ECS refuses.")
+    answers = {"FindDatabasesWithoutRole": found, "DescribeServices": described}
+    run = way(**{**told(), **answers, "UpdateService": [{}, refusal]})
+    # Then nobody is told that all is well: the app has no tasks
+    assert run.error.error == "Ecs.InvalidParameterException"
+    assert run.report["outcome"] == "failed"
+    assert run.called[-1] == "ReleaseLock"
