@@ -6,10 +6,8 @@ the environment.
 
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
-from orchestrator.steps import IDS_OF_AWS
+from orchestrator.steps import DESCRIBE_ALL, IDS_OF_AWS, NAMES_OF_THE_ENVIRONMENT
 
-NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
-DESCRIBE_ALL = "Describing cannot be limited to resources (AWS service authorization reference)"
 GLOBAL_REGION = "us-east-1"
 
 

@@ -31,8 +31,16 @@ def delivery(undelivered: sqs.IQueue, *, patience: Duration | None = None) -> De
     }
 
 
-def undelivered_queue(scope: Construct, identifier: str, queue_name: str) -> sqs.Queue:
-    """Make a queue that keeps for two weeks what could not be delivered."""
+def undelivered_queue(
+    scope: Construct, identifier: str, queue_name: str, *, of_a_function: bool = False
+) -> sqs.Queue:
+    """Make a queue that keeps for two weeks what could not be delivered.
+
+    Parameters
+    ----------
+    of_a_function : bool
+        A function has it as its dead-letter queue as well: cdk-nag then knows that it is one.
+    """
     queue = sqs.Queue(
         scope,
         identifier,
@@ -41,11 +49,12 @@ def undelivered_queue(scope: Construct, identifier: str, queue_name: str) -> sqs
         enforce_ssl=True,
         retention_period=Duration.days(14),
     )
-    acknowledge(
-        queue,
-        "AwsSolutions-SQS3",
-        "It is a dead-letter queue itself, of an EventBridge target, which cdk-nag does not look at",
-    )
+    if not of_a_function:
+        acknowledge(
+            queue,
+            "AwsSolutions-SQS3",
+            "It is a dead-letter queue itself, of an EventBridge target, which cdk-nag does not look at",
+        )
     return queue
 
 

@@ -37,7 +37,7 @@ class ProvisionStarts(Construct):
         drift_schedule: str,
     ) -> None:
         super().__init__(scope, identifier)
-        undelivered = undelivered_queue(self, "Undelivered", names.provision_undelivered)
+        undelivered = undelivered_queue(self, "Undelivered", names.provision_undelivered, of_a_function=True)
         bundles = events.Rule(
             self,
             "Bundles",

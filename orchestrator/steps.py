@@ -16,6 +16,8 @@ GENERATIONS = (
 )
 COPY_JOBS = "S3 chooses the ids of Batch Operations jobs; they have no names of ours"
 IDS_OF_AWS = "AWS chooses the ids: the condition on the environment's tags takes the place of a name"
+NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
+DESCRIBE_ALL = "Describing cannot be limited to resources (AWS service authorization reference)"
 MADE_LATER = "Terraform makes these later: the wildcard ends what starts with the environment's own name"
 
 

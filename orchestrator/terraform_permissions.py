@@ -17,10 +17,7 @@ from orchestrator.edge_permissions import edge_permissions
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
 from orchestrator.release_permissions import release_permissions
-from orchestrator.steps import IDS_OF_AWS, NO_RESOURCE
-
-NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
-DESCRIBE_ALL = "Describing cannot be limited to resources (AWS service authorization reference)"
+from orchestrator.steps import DESCRIBE_ALL, IDS_OF_AWS, NAMES_OF_THE_ENVIRONMENT, NO_RESOURCE
 
 
 def terraform_permissions(names: Names) -> list[Permission]:
