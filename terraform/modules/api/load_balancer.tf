@@ -19,7 +19,6 @@ locals {
 }
 
 resource "aws_lb" "this" {
-  #checkov:skip=CKV2_AWS_20:The HTTP listener redirects as soon as there is a certificate; without one an environment has no HTTPS to redirect to
   #checkov:skip=CKV2_AWS_28:Not made by this module: a web ACL is associated by whoever calls it; api_allowed_cidr_blocks narrows who comes in at all
 
   name                       = local.name
