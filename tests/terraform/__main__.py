@@ -27,8 +27,8 @@ def run(environment: Mapping[str, str], module: Path, arguments: tuple[str, ...]
 def check(environment: Mapping[str, str], module: Path) -> bool:
     """Validate and test a module, return whether both succeeded.
 
-    A module that is handed a provider under another name is valid only with a caller that hands it over: it is
-    validated with the root.
+    A module that is handed a provider under another name is valid only with a caller that hands it over: it
+    is validated with the root.
     """
     checks = CHECKS[1:] if "configuration_aliases" in (module / "versions.tf").read_text() else CHECKS
     return all(run(environment, module, arguments) for arguments in checks)
