@@ -1,12 +1,9 @@
 """The table of plans that wait for a decision: one item per run, decided once (contracts, section 11)."""
 
-from collections.abc import Callable
 from typing import Any
 
-from botocore.exceptions import ClientError
-
 from know_me.approvals import KEPT_SECONDS, Approval, Waiting
-from know_me.aws import error_code
+from know_me.aws import written_if_true
 
 
 class ApprovalTable:
@@ -47,16 +44,18 @@ class ApprovalTable:
             for name, value in waiting.model_dump(exclude_none=True).items()
         }
         item["forget_at"] = {"N": str(waiting.expires_at + KEPT_SECONDS)}
-        return self._conditional(
+        return written_if_true(
             self._dynamodb.put_item,
+            TableName=self._table,
             Item=item,
             ConditionExpression="attribute_not_exists(decision)",
         )
 
     def decide(self, waiting: Waiting, approval: Approval) -> bool:
         """Write the decision on a request if there is none; return whether there was none."""
-        return self._conditional(
+        return written_if_true(
             self._dynamodb.update_item,
+            TableName=self._table,
             Key={"run_id": {"S": waiting.run_id}},
             UpdateExpression="SET decision = :decision, #by = :by, #at = :at, #comment = :comment",
             # The nonce: what was decided is the request that was seen, not a later one of the same run.
@@ -85,12 +84,3 @@ class ApprovalTable:
             UpdateExpression="SET delivered_at = :at",
             ExpressionAttributeValues={":at": {"S": at}},
         )
-
-    def _conditional(self, call: Callable[..., Any], **arguments: Any) -> bool:
-        try:
-            call(TableName=self._table, **arguments)
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
