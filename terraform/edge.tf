@@ -97,6 +97,7 @@ module "watching" {
     for name in ["provision", "migrate", "return", "schema-migration", "background-jobs"] : name => "${local.runbook_arns}-${name}"
   }
   dead_letter_queues = {
+    provision        = "${local.name}-provision-undelivered"
     return           = "${local.name}-return-undelivered"
     schema-migration = "${local.name}-schema-migration-undelivered"
     background-jobs  = module.background_jobs.undelivered_queue
