@@ -161,12 +161,12 @@ class Projects(CodeBuildBackend):  # type: ignore[misc]
 
     def find(self, name: str) -> dict[str, Any] | None:
         """Return a project by its name or ARN."""
-        return self.projects.get(name.rpartition("project/")[2] if name.startswith("arn:") else name)
+        return self.projects.get(_name_of(name))
 
     def delete_project(self, project_name: str) -> None:
-        """Remove a project; running builds run on."""
+        """Remove a project by its name or ARN; running builds run on."""
         with self._lock:
-            self.projects.pop(project_name, None)
+            self.projects.pop(_name_of(project_name), None)
 
     # ------------------------------------------------------------------ builds
 
@@ -388,6 +388,11 @@ def _completed(parameters: dict[str, Any]) -> dict[str, Any]:
     if "badgeEnabled" in completed:
         completed["badge"] = {"badgeEnabled": completed.pop("badgeEnabled")}
     return completed
+
+
+def _name_of(project: str) -> str:
+    """Return the name in a project's ARN; a name is one already."""
+    return project.rpartition("project/")[2] if project.startswith("arn:") else project
 
 
 def _check(project: dict[str, Any]) -> None:
