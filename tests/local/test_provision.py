@@ -23,9 +23,9 @@ HARMLESS = "module.media_jobs.aws_codebuild_project.this"
 
 @pytest.fixture(scope="module")
 def environment(local_aws: LocalAWS, tmp_path_factory: pytest.TempPathFactory) -> Iterator[KnowMeEnvironment]:
-    kept = dict(os.environ)
+    kept, pointed = dict(os.environ), local_aws.environment()
     os.environ.clear()
-    os.environ.update(local_aws.environment())
+    os.environ.update(pointed)
     try:
         environment = KnowMeEnvironment(
             "whole",
