@@ -5,7 +5,8 @@ What such a user may not do in the order that pg_restore does it is done here, o
 1. roles first, and the master user a member of each, so that it may give objects to them;
 2. the database is made anew with the encoding and collation of the source, which also makes a repeated job
 safe; 3. schemas; owners get CREATE where they need it for the moment of the restore (`ALTER … OWNER TO` asks
-for it); 4. tables, data, indexes, constraints …, in parallel; 5. grants, acting for the roles that granted
+for it); 4. tables, data, indexes, constraints …, in parallel; then indexes of partitions are attached, one
+after the other; then foreign keys, in parallel; 5. grants, acting for the roles that granted
 (`SET SESSION AUTHORIZATION` is for superusers, `SET ROLE` is for members); 6. what needs the grants:
 materialised views, publications, event triggers; 7. settings, grants and comment of the database, comments
 on extensions, ANALYZE.
@@ -34,17 +35,20 @@ from database_jobs.roles import (
 
 MARKER = "restore.json"
 ENTRY = re.compile(r"^\d+; \d+ \d+ (?P<what>.+)$")
-SCHEMAS = ("SCHEMA - ", "COMMENT - SCHEMA ")
-GRANTS = ("ACL ", "DEFAULT ACL ")
-AFTER_GRANTS = (
-    "MATERIALIZED VIEW DATA ",
-    "EVENT TRIGGER ",
-    "COMMENT - EVENT TRIGGER ",
-    "PUBLICATION ",
-    "PUBLICATION TABLE ",
-    "PUBLICATION TABLES IN SCHEMA ",
-    "COMMENT - PUBLICATION ",
-)
+STEPS = {
+    "schemas": re.compile("SCHEMA - |COMMENT - SCHEMA "),
+    "grants": re.compile("ACL |DEFAULT ACL "),
+    "after_grants": re.compile(
+        "MATERIALIZED VIEW DATA |(COMMENT - )?EVENT TRIGGER |(COMMENT - )?PUBLICATION "
+    ),
+    # A partitioned index is valid when all that belong to it are attached and valid. Attached at the same
+    # moment, two levels of partitions do not see each other, and the upper index stays invalid for ever.
+    "attachments": re.compile("INDEX ATTACH "),
+    # A foreign key may refer to an index that the attachments make valid, a comment to the foreign key.
+    "foreign_keys": re.compile("FK CONSTRAINT |COMMENT .+ CONSTRAINT "),
+}
+"""Step of the restore → how its entries begin; the first that matches counts, all others are `objects`."""
+
 # Made by hand afterwards: only an extension's owner may comment it, and that is not always the master user.
 BY_HAND = ("COMMENT - EXTENSION ",)
 
@@ -55,6 +59,8 @@ class Contents:
 
     schemas: list[str] = field(default_factory=list)
     objects: list[str] = field(default_factory=list)
+    attachments: list[str] = field(default_factory=list)
+    foreign_keys: list[str] = field(default_factory=list)
     grants: list[str] = field(default_factory=list)
     after_grants: list[str] = field(default_factory=list)
 
@@ -70,16 +76,8 @@ class Contents:
             if what.startswith("SCHEMA - public ") and is_reserved(what.rsplit(" ", 1)[1]):
                 # Before PostgreSQL 15 `public` belongs to RDS's superuser, who stays its owner.
                 continue
-            step = (
-                contents.schemas
-                if what.startswith(SCHEMAS)
-                else contents.grants
-                if what.startswith(GRANTS)
-                else contents.after_grants
-                if what.startswith(AFTER_GRANTS)
-                else contents.objects
-            )
-            step.append(line)
+            step = next((step for step, begins in STEPS.items() if begins.match(what)), "objects")
+            getattr(contents, step).append(line)
         return contents
 
 
@@ -288,6 +286,8 @@ def restore_objects(
             pg_restore("schemas", contents.schemas, 1)
             lent = lend_create(connection, description)
             pg_restore("tables, data, indexes and the rest", contents.objects, context.inputs.workers)
+            pg_restore("attach the indexes of partitions", contents.attachments, 1)
+            pg_restore("foreign keys", contents.foreign_keys, context.inputs.workers)
             take_back_create(connection, lent)
             restore_grants(context, tools, directory, contents.grants, environment)
             pg_restore("materialised views, publications, event triggers", contents.after_grants, 1)

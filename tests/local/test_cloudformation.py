@@ -361,8 +361,9 @@ def test_a_state_machine_comes_from_s3_with_its_substitutions(
         }
 
     create(cloudformation, name, resources("hello ${Word}"))
-    arn = states.list_state_machines()["stateMachines"]
-    (arn,) = [each["stateMachineArn"] for each in arn if each["name"] == machine]
+    pages = states.get_paginator("list_state_machines").paginate()
+    found = [each for page in pages for each in page["stateMachines"]]
+    (arn,) = [each["stateMachineArn"] for each in found if each["name"] == machine]
     assert "hello us-east-1" in states.describe_state_machine(stateMachineArn=arn)["definition"]
     update(cloudformation, name, resources("goodbye ${Word}"))
     assert "goodbye us-east-1" in states.describe_state_machine(stateMachineArn=arn)["definition"]

@@ -111,6 +111,16 @@ CREATE TABLE event_2024_0 PARTITION OF event_2024 FOR VALUES WITH (MODULUS 2, RE
 CREATE TABLE event_2024_1 PARTITION OF event_2024 FOR VALUES WITH (MODULUS 2, REMAINDER 1);
 CREATE TABLE event_other PARTITION OF event DEFAULT;
 CREATE INDEX event_kind ON event (kind);
+-- A key that refers to a partitioned table needs its index to be valid, and that needs the partitions' indexes attached.
+CREATE TABLE season (year int PRIMARY KEY) PARTITION BY RANGE (year);
+CREATE TABLE season_old PARTITION OF season FOR VALUES FROM (MINVALUE) TO (2020);
+CREATE TABLE season_new PARTITION OF season FOR VALUES FROM (2020) TO (MAXVALUE) PARTITION BY LIST (year);
+CREATE TABLE season_2024 PARTITION OF season_new FOR VALUES IN (2024);
+CREATE TABLE season_others PARTITION OF season_new DEFAULT;
+CREATE TABLE match (id int PRIMARY KEY, year int CONSTRAINT match_season REFERENCES season);
+COMMENT ON CONSTRAINT match_season ON match IS 'of its season';
+INSERT INTO season VALUES (2019), (2024), (2025);
+INSERT INTO match VALUES (1, 2019), (2, 2024), (3, 2025);
 INSERT INTO event SELECT n, chr(97 + n % 3), '2022-06-01'::date + n, repeat('x', n % 90) FROM generate_series(1, 1200) AS n;
 
 CREATE TABLE parent (a int);

@@ -47,6 +47,24 @@ def test_contents_are_divided_by_what_a_master_user_may_do_when() -> None:
     assert [line.split(";")[0] for line in contents.objects] == ["3", "215", "3990"]
     assert [line.split(";")[0] for line in contents.grants] == ["4001", "4002"]
     assert [line.split(";")[0] for line in contents.after_grants] == ["3991", "3800", "3801"]
+    assert (contents.attachments, contents.foreign_keys) == ([], [])
+
+
+def test_indexes_of_partitions_are_attached_after_they_are_made_and_before_keys_refer_to_them() -> None:
+    # Given the entries of a partitioned table and of one that refers to it
+    listing = (
+        "3400; 1259 16600 INDEX public event_kind know_me\n"
+        "3401; 0 0 INDEX ATTACH public event_2023_kind_idx know_me\n"
+        "3402; 2606 16601 CONSTRAINT public event event_pkey know_me\n"
+        "3403; 2606 16602 FK CONSTRAINT public visit visit_event_fkey know_me\n"
+        "3404; 0 0 COMMENT public CONSTRAINT visit_event_fkey ON visit know_me\n"
+        "3405; 0 0 COMMENT public TABLE visit know_me\n"
+    )
+    contents = Contents.of(listing)
+    # Then each has its step, in the order of the dump
+    assert [line.split(";")[0] for line in contents.objects] == ["3400", "3402", "3405"]
+    assert [line.split(";")[0] for line in contents.attachments] == ["3401"]
+    assert [line.split(";")[0] for line in contents.foreign_keys] == ["3403", "3404"]
 
 
 def test_public_schema_of_our_own_role_is_restored() -> None:
