@@ -85,17 +85,20 @@ def service_role(
     granted = list(permissions)
     account = Stack.of(scope).account
     inside = sum(map(_length, granted)) <= LONGEST_INSIDE
-    parts = [] if inside else packed(granted, LONGEST_MANAGED)
-    managed = [
-        iam.ManagedPolicy(
-            scope,
-            f"{identifier}Permissions{number}",
-            description=f"{description}, part {number}",
-            path=path,
-            document=_document(part),
-        )
-        for number, part in enumerate(parts, start=1)
-    ]
+    managed = (
+        []
+        if inside
+        else [
+            iam.ManagedPolicy(
+                scope,
+                f"{identifier}Permissions{number}",
+                description=f"{description}, part {number}",
+                path=path,
+                document=_document(part),
+            )
+            for number, part in enumerate(packed(granted, LONGEST_MANAGED), start=1)
+        ]
+    )
     role = iam.Role(
         scope,
         identifier,
@@ -106,19 +109,12 @@ def service_role(
         managed_policies=list(managed),
         inline_policies={"permissions": _document(granted)} if granted and inside else None,
     )
-    if inside:
-        _explain(role, granted)
-    for policy, part in zip(managed, parts, strict=True):
-        _explain(policy, part)
-    return role
-
-
-def _explain(holder: IConstruct, permissions: Iterable[Permission]) -> None:
-    """Give cdk-nag the reason of each wildcard, where it is: nowhere else may it be accepted."""
-    for permission in permissions:
+    for permission in granted:
         for wildcard in permission.wildcards():
-            finding = f"AwsSolutions-IAM5[{_as_nag_writes(holder, wildcard)}]"
-            acknowledge(holder, finding, str(permission.reason))
+            for holder in [role] if inside else managed:
+                finding = f"AwsSolutions-IAM5[{_as_nag_writes(holder, wildcard)}]"
+                acknowledge(holder, finding, str(permission.reason))
+    return role
 
 
 def packed(permissions: Iterable[Permission], longest: int) -> list[list[Permission]]:

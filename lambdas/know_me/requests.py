@@ -61,13 +61,11 @@ MetadataSample = Annotated[int | Literal["all"], BeforeValidator(_sample)]
 Versions = Literal["current", "all"]
 
 
-class RequestModel(BaseModel):
-    """Base of requests: a field that nobody knows is a fault."""
-
+class _Request(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class MigrationRequest(RequestModel):
+class MigrationRequest(_Request):
     """Input of `migrate` (contracts, section 6)."""
 
     environment: Slug | None = None
@@ -84,7 +82,13 @@ class MigrationRequest(RequestModel):
     metadata_sample: MetadataSample = 1000
 
 
-class ReturnRequest(RequestModel):
+class ProvisionRequest(_Request):
+    """Input of `provision`."""
+
+    acting_for: RunId | None = None
+
+
+class ReturnRequest(_Request):
     """Input of `return`."""
 
     run_id: RunId
@@ -131,14 +135,13 @@ def parse(model: type[Request], document: Any, example: str) -> Request:
     InvalidRequest
         The document is not a request.
     """
-    request, faults = parsed(model, document)
+    request, faults = _parsed(model, document)
     if request is None:
         raise InvalidRequest.listing(faults, example)
     return request
 
 
-def parsed(model: type[Request], document: Any) -> tuple[Request | None, list[str]]:
-    """Parse a request; return it, or None and every fault."""
+def _parsed(model: type[Request], document: Any) -> tuple[Request | None, list[str]]:
     if not isinstance(document, dict):
         return None, [f"the input is {_kind(document)}, not a JSON object"]
     try:
@@ -169,7 +172,7 @@ def plan_migration(
     InvalidRequest
         Anything is wrong with it; all faults in one message.
     """
-    request, faults = parsed(MigrationRequest, document)
+    request, faults = _parsed(MigrationRequest, document)
     named = document if isinstance(document, dict) else {}
     known = {*_known(generations, manifest, "database"), *_known(generations, manifest, "media")}
     if not re.fullmatch(RUN_ID_PATTERN, run_id):

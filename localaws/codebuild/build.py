@@ -370,15 +370,13 @@ class Build:
         wanted.update(self._specification.artifacts.secondary)
         for identifier, listed in wanted.items():
             destination = destinations.get(identifier)
-            if not listed.files or destination is None or not destination.get("location"):
+            if not listed.files or destination is None or destination.get("type") != "S3":
                 continue
             name = self._expanded(listed.name)
             key = artifacts.prefix(destination, self._project, self._uuid, name)
             try:
                 files = list(artifacts.matching(self._source, listed))
-                destination["location"] = artifacts.upload(
-                    self._client("s3"), destination, key, iter(files), self.record["encryptionKey"]
-                )
+                destination["location"] = artifacts.upload(self._client("s3"), destination, key, iter(files))
             except artifacts.ArtifactsError as error:
                 raise PhaseFailed("CLIENT_ERROR", str(error)) from error
             except ClientError as error:

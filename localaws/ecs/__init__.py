@@ -129,7 +129,6 @@ class Controller:
             raise InvalidParameterException("Creation of service was not idempotent.")
         if existing and existing.status == "DRAINING":
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
-        CONTROLLERS[controller].check_create(request)
         definition = self._definition(backend, request["taskDefinition"])
         _check_network(definition, request)
         service = CONTROLLERS[controller](
@@ -143,7 +142,8 @@ class Controller:
         service = self._service(backend, request)
         if service.status != "ACTIVE":
             raise ServiceNotActiveError()
-        service.check_update(request)
+        if isinstance(service, TaskSetService):
+            service.check_update(request)
         definition = service.primary.definition
         if request.get("taskDefinition"):
             definition = self._definition(backend, request["taskDefinition"])

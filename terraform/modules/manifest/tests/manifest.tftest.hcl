@@ -11,7 +11,6 @@ variables {
     rules            = []
     schedules        = []
     pipelines        = []
-    deployments      = [{ application = "know-me-staging-api", deployment_group = "know-me-staging-api" }]
     database         = { active = "blue", generations = {} }
     media = {
       active = "blue"
@@ -27,8 +26,7 @@ variables {
     }
     builds           = { database_jobs = "know-me-staging-database-jobs", media_jobs = "know-me-staging-media-jobs" }
     health_check_url = "http://example.com/status/"
-    web_url          = "https://app.example.com"
-    alarm_arns       = ["arn:alarm"]
+    alarm_arns       = []
     topic_arns       = ["arn:topic"]
   }
 }

@@ -1,1 +1,0 @@
-"""Policies that the infrastructure keeps: checkov over `terraform/`, cdk-nag over the stack."""
