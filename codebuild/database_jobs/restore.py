@@ -41,8 +41,9 @@ STEPS = {
     "after_grants": re.compile(
         "MATERIALIZED VIEW DATA |(COMMENT - )?EVENT TRIGGER |(COMMENT - )?PUBLICATION "
     ),
-    # A partitioned index is valid when all that belong to it are attached and valid. Attached at the same
-    # moment, two levels of partitions do not see each other, and the upper index stays invalid for ever.
+    # A partitioned index is valid when all that belong to it are attached and valid. When the last partitions
+    # of two sub-partitioned tables are attached at the same moment, neither sees the other's index become
+    # valid, and the index above both stays invalid for ever.
     "attachments": re.compile("INDEX ATTACH "),
     # A foreign key may refer to an index that the attachments make valid, a comment to the foreign key.
     "foreign_keys": re.compile("FK CONSTRAINT |COMMENT .+ CONSTRAINT "),
