@@ -56,6 +56,13 @@ build/postgresql.stamp: localaws/postgresql.py $(VENV)/requirements.stamp
 	@$(BIN)/python -m localaws.postgresql --quiet || $(MAKE) install-postgresql
 	@touch $@
 
+# checkov stands alone: it pins a boto3 of its own.
+build/policies/requirements.stamp: requirements-policies.txt | build/prerequisites.stamp
+	@echo "Installing the pinned checkov into build/policies/venv …"
+	@test -x build/policies/venv/bin/python || $(PYTHON) -m venv build/policies/venv
+	@build/policies/venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement requirements-policies.txt
+	@touch $@
+
 .PHONY: install-postgresql
 install-postgresql:
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
@@ -68,9 +75,10 @@ install-postgresql:
 	@$(BIN)/python -m localaws.postgresql
 
 .PHONY: lock
-lock: ## Compile requirements.in into requirements.txt
+lock: ## Compile requirements*.in into requirements*.txt
 	@$(BIN)/python -m pip install --quiet pip-tools
 	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.txt requirements.in
+	@$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --output-file requirements-policies.txt requirements-policies.in
 
 # ---------------------------------------------------------------- the main job
 
@@ -95,7 +103,7 @@ synth: setup ## Synthesise the orchestrator's template into cdk.out (no credenti
 # ---------------------------------------------------------------- quality
 
 .PHONY: test
-test: lint terraform-test test-fast test-local test-migration ## Every gate and every test
+test: lint policies terraform-test test-fast test-local test-migration ## Every gate and every test
 
 .PHONY: lint
 lint: setup ## Format, lint, types, and every test module can be imported
@@ -105,6 +113,10 @@ lint: setup ## Format, lint, types, and every test module can be imported
 	@cd lambdas && ../$(BIN)/mypy --config-file ../pyproject.toml .
 	@cd codebuild && ../$(BIN)/mypy --config-file ../pyproject.toml .
 	@$(BIN)/python -m pytest --collect-only --quiet --quiet tests >/dev/null || $(BIN)/python -m pytest --collect-only --quiet tests
+
+.PHONY: policies
+policies: setup build/policies/requirements.stamp ## checkov over terraform/ and cdk-nag over the stack: nothing open without a written reason
+	@$(BIN)/python -m tests.policies
 
 .PHONY: format
 format: setup ## Format everything

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tests.local.database_jobs.clusters import ADDRESS, MASTER, Authority, Cluster
-from tests.local.database_jobs.conftest import BUCKET, DATABASE, Run, generation
+from tests.local.database_jobs.conftest import BUCKET, DATABASE, Run, application_secret, generation
 
 FILL = """
 CREATE TABLE journal (id bigint PRIMARY KEY, author int, at timestamptz, text text, tags text[]);
@@ -100,11 +100,12 @@ def main() -> None:
             blue, green = (Cluster(name, authority) for name in ("blue", "green"))
             clusters += [blue, green]
             boto3.client("s3").create_bucket(Bucket=BUCKET)
+            secret = application_secret()
             run = Run(
                 environment,
                 authority,
-                generation("blue", blue, DATABASE),
-                generation("green", green, DATABASE),
+                generation("blue", blue, DATABASE, secret),
+                generation("green", green, DATABASE, secret),
             )
             Run(environment, authority, {}, run.source).job("prepare-role")
             run.job("prepare-role")

@@ -56,19 +56,29 @@ def certificate_bundle() -> Path:
     return _BUNDLES[url]
 
 
-def secret_value(secret: str, client: Any | None = None) -> dict[str, Any]:
+def secret_value(secret: str, client: Any | None = None, *, label: str | None = None) -> dict[str, Any]:
     """Return a secret's document.
+
+    Parameters
+    ----------
+    secret
+        Name or ARN.
+    label
+        Staging label of the version; None for what the app uses. Generations of the database are labels of
+        the application secret.
 
     Raises
     ------
     DatabaseAccessError
-        There is no such secret, it has no value yet, or this caller may not read it.
+        There is no such secret, it has no such version yet, or this caller may not read it.
     """
+    version = {"VersionStage": label} if label else {}
     try:
-        answer = (client or boto3.client("secretsmanager")).get_secret_value(SecretId=secret)
+        answer = (client or boto3.client("secretsmanager")).get_secret_value(SecretId=secret, **version)
         return dict(json.loads(answer["SecretString"]))
     except (ClientError, BotoCoreError, ValueError) as error:
-        raise DatabaseAccessError(f"The secret {secret} cannot be read: {error}") from error
+        which = f" with the label {label}" if label else ""
+        raise DatabaseAccessError(f"The secret {secret}{which} cannot be read: {error}") from error
 
 
 def connection_string(credentials: dict[str, Any], **overrides: Any) -> str:
@@ -94,9 +104,9 @@ def connection_string(credentials: dict[str, Any], **overrides: Any) -> str:
     )
 
 
-def connection_string_of_secret(secret: str, client: Any | None = None) -> str:
-    """Return the libpq connection string of the application role's secret."""
-    return connection_string(secret_value(secret, client))
+def connection_string_of_secret(secret: str, client: Any | None = None, *, label: str | None = None) -> str:
+    """Return the libpq connection string of the application role's secret, or of one generation's version."""
+    return connection_string(secret_value(secret, client, label=label))
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -106,9 +116,10 @@ def main(arguments: list[str] | None = None) -> int:
         description="Print the exports that let psql connect with a secret of Secrets Manager.",
     )
     parser.add_argument("secret", help="name or ARN of the application role's secret")
+    parser.add_argument("--generation", help="of the database (default: the one that the app uses)")
     options = parser.parse_args(arguments)
     try:
-        keywords = conninfo_to_dict(connection_string_of_secret(options.secret))
+        keywords = conninfo_to_dict(connection_string_of_secret(options.secret, label=options.generation))
     except DatabaseAccessError as error:
         print(error, file=sys.stderr)
         return 1

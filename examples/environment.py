@@ -20,7 +20,12 @@ from botocore.exceptions import ClientError
 
 from examples.api.media import MEDIA_PREFIX
 from examples.commands import PROJECT, CommandFailedError, run
-from examples.database_access import certificate_bundle_url, connection_string, secret_value
+from examples.database_access import (
+    certificate_bundle_url,
+    connection_string,
+    connection_string_of_secret,
+    secret_value,
+)
 from examples.executions import Execution, Executions
 
 API_IMAGE = "know-me/api:demo"
@@ -131,6 +136,7 @@ class KnowMeEnvironment:
         terraform_variables = {
             "api_image": API_IMAGE,
             "api_listener_port": self.listener_port,
+            "api_test_listener_port": self.listener_port + 1000,
             "database_engine_version": self.engine_version or self.newest_engine_version(),
             "database_instance_class": "db.t4g.micro",
             "database_certificate_bundle_url": certificate_bundle_url(),
@@ -146,6 +152,8 @@ class KnowMeEnvironment:
             "environment": self.name,
             "python_runtime": f"{sys.version_info.major}.{sys.version_info.minor}",
             "terraform_variables": json.dumps(terraform_variables),
+            # A look for drift holds the lock for a moment, in which a migration of the demo would be refused.
+            "drift_schedule": "",
             "terraform_backend": json.dumps({"use_path_style": True}),
             **({"single_copy_limit_bytes": str(limit)} if limit else {}),
         }
@@ -253,8 +261,10 @@ class KnowMeEnvironment:
     def application_connection_string(self, name: str | None = None) -> str:
         """Return how the application role reaches a generation."""
         generation = self.generation(name)
-        return connection_string(
-            secret_value(generation["application_secret_arn"], self.clients["secretsmanager"])
+        return connection_string_of_secret(
+            generation["application_secret_arn"],
+            self.clients["secretsmanager"],
+            label=generation["application_secret_label"],
         )
 
     def master_connection_string(self, name: str | None = None) -> str:
@@ -361,6 +371,22 @@ class KnowMeEnvironment:
                 f"`{command}` ended with exit code {code} ({task.get('stoppedReason')}); "
                 f"log: group /{self.stack}/api, stream …/{arn.rsplit('/', 1)[-1]}"
             )
+
+    def task_definition(self) -> str:
+        """Return the ARN of the task definition that the service runs."""
+        service = self.manifest()["services"][0]
+        (described,) = self.clients["ecs"].describe_services(
+            cluster=service["cluster"], services=[service["name"]]
+        )["services"]
+        primary = (item for item in described.get("taskSets", []) if item["status"] == "PRIMARY")
+        return str(next(primary, described)["taskDefinition"])
+
+    def led_to(self) -> tuple[set[str], str]:
+        """Return the labels of the secret's version, and the bucket, that a task finds when it starts."""
+        answer = self.clients["secretsmanager"].get_secret_value(
+            SecretId=self.generation()["application_secret_arn"]
+        )
+        return set(answer["VersionStages"]), self._parameter("media/bucket")
 
     def wait_until_healthy(self, timeout_seconds: float = 120) -> None:
         """Wait until the API answers 200 through the load balancer.

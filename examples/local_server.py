@@ -82,15 +82,29 @@ class LocalServer:
         os.environ.update(self.variables())
 
     def fail_next(
-        self, service: str, action: str, error: str, message: str, *, principal: str | None = None
+        self,
+        service: str,
+        action: str,
+        error: str,
+        message: str,
+        *,
+        principal: str | None = None,
+        resource: str | None = None,
     ) -> None:
-        """Make the next call of one action fail, of a caller whose ARN has `principal` in it."""
+        """Make the next call of one action fail.
+
+        Parameters
+        ----------
+        principal, resource
+            Only of a caller with this in its ARN; of S3's calls, only on this bucket or object.
+        """
         body = {
             "service": service,
             "action": action,
             "error": error,
             "message": message,
             "principal": principal,
+            "resource": resource,
         }
         self._faults("POST", body)
 

@@ -1,4 +1,4 @@
-"""After Terraform failed on the way back: whether the app is defined with the old stores all the same."""
+"""After Terraform failed on the way back: whether the app would use the old stores all the same."""
 
 from aws_lambda_powertools import Logger
 from know_me.aws import client
@@ -34,13 +34,13 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> dict[st
     manifest = read_manifest(client("ssm"), settings.environment)
     old = listed(stores_in_words(database=event.database, media=event.media, adjective="old "))
     try:
-        check_stores(client("ecs"), manifest, database=event.database, media=event.media)
+        check_stores(client, manifest, database=event.database, media=event.media)
     except SmokeTestFailed as error:
         raise ReturnFailed(
             f"Terraform could not point the app back at {old}: {event.failure.cause} {error.cause}",
             "Solve what stopped Terraform, then start return again.",
         ) from error
     return {
-        "warning": f"Terraform failed on the way back ({event.failure.cause}) The app is defined with "
+        "warning": f"Terraform failed on the way back ({event.failure.cause}) The app uses "
         f"{old} all the same and was started; start provision when the reason is gone."
     }

@@ -3,6 +3,7 @@
 from typing import TypedDict
 
 from aws_lambda_powertools import Logger
+from know_me.application import labels_of
 from know_me.aws import client
 from know_me.manifest import DatabaseGeneration, Service, read_manifest
 from know_me.observability import step
@@ -25,14 +26,13 @@ class Found(TypedDict):
 
 @step(Event)
 def lambda_handler(_event: Event, settings: Settings, _logger: Logger) -> Found:
-    """Return the active database when its application secret is empty, with the app's services.
+    """Return the active database when its application role was never made, with the app's services.
 
-    Terraform makes the secret empty; the `prepare-role` job fills it. A candidate gets its
-    role from its migration.
+    The `prepare-role` job puts the role's password into a version of the application secret with the
+    generation's label. A candidate gets its role from its migration.
     """
     manifest = read_manifest(client("ssm"), settings.environment)
     database = manifest.active_database
-    secret = client("secretsmanager").describe_secret(SecretId=database.application_secret_arn)
-    stages = secret.get("VersionIdsToStages", {}).values()
-    filled = any("AWSCURRENT" in labels for labels in stages)
-    return Found(databases=[] if filled else [database], services=[] if filled else manifest.services)
+    labels = labels_of(client("secretsmanager"), database.application_secret_arn)
+    made = database.application_secret_label in labels
+    return Found(databases=[] if made else [database], services=[] if made else manifest.services)

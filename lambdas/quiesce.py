@@ -22,7 +22,9 @@ class Event(BaseModel):
 
 @step(Event)
 def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> dict[str, str]:
-    """Stop it all; return until when to wait for the tasks."""
+    """Note when the downtime began, and stop it all; return until when to wait for the tasks."""
     folder = RunFolder(client("s3"), settings.artifacts_bucket, event.run_id)
-    quiesce(Clients(client), read_recorded(folder))
-    return {"deadline": (utc_now() + timedelta(seconds=event.allowed_seconds)).isoformat()}
+    now, recorded = utc_now(), read_recorded(folder)
+    folder.write_once("stopped.json", {"stopped_at": now.isoformat()})  # whatever is repeated
+    quiesce(Clients(client), recorded)
+    return {"deadline": (now + timedelta(seconds=event.allowed_seconds)).isoformat()}

@@ -6,7 +6,8 @@ from aws_lambda_powertools import Logger
 from know_me.aws import client
 from know_me.generations import create_generations
 from know_me.observability import step
-from know_me.requests import ProvisionRequest, parse
+from know_me.provisioning import Provision, plan_provision, read_bundle
+from know_me.run_folder import RunFolder
 from know_me.settings import Settings
 from pydantic import BaseModel
 
@@ -19,10 +20,19 @@ class Event(BaseModel):
 
 
 @step(Event)
-def lambda_handler(event: Event, settings: Settings, logger: Logger) -> dict[str, str | bool]:
-    """Return whose lock the run works under; a new environment gets its first generations."""
-    request = parse(ProvisionRequest, event.request, "The only valid input of a person is {}.")
-    if create_generations(client("ssm"), settings.environment):
+def lambda_handler(event: Event, settings: Settings, logger: Logger) -> Provision:
+    """Return what the run will do, also as `request.json`; a new environment gets its first generations."""
+    ssm = client("ssm")
+    provision = plan_provision(
+        event.request,
+        run_id=event.run_id,
+        environment=settings.environment,
+        artifacts_bucket=settings.artifacts_bucket,
+        approval_mode=settings.approval_mode,
+        approval_timeout_seconds=settings.approval_timeout_seconds,
+        remembered=read_bundle(ssm, settings.environment),
+    )
+    if create_generations(ssm, settings.environment):
         logger.info("The environment is new: its first generations are written")
-    holder = request.acting_for or event.run_id
-    return {"holder": holder, "own_lock": holder == event.run_id}
+    RunFolder(client("s3"), settings.artifacts_bucket, event.run_id).write("request.json", provision)
+    return provision

@@ -1,4 +1,4 @@
-"""The command line: `python -m localaws up | down | status | env | reset`."""
+"""The command line: `python -m localaws up | down | status | env | reset | approve | repository`."""
 
 import argparse
 import json
@@ -277,12 +277,52 @@ def print_environment(_options: argparse.Namespace, target: Target) -> int:
     return OK
 
 
+def approve(options: argparse.Namespace, target: Target) -> int:
+    """Approve a connection, as somebody does in the console after logging in at the provider."""
+    done = tell(target, "codeconnections/connections", {"connection": options.connection})
+    print(f"{done['name']} is {done['status']} ({done['arn']})")
+    return OK
+
+
+def register(options: argparse.Namespace, target: Target) -> int:
+    """Let a directory stand for a repository of the provider."""
+    path = str(options.path.resolve())
+    done = tell(target, "codeconnections/repositories", {"name": options.name, "path": path})
+    print(f"{done['name']} is {done['path']}: what is committed there from now on is a push")
+    return OK
+
+
+def tell(target: Target, path: str, document: dict[str, Any]) -> dict[str, Any]:
+    """Send a document to the server's own interface and return its answer.
+
+    Raises
+    ------
+    CommandError
+        No server answers, or it refuses; the message is the server's.
+    """
+    request = urllib.request.Request(
+        f"http://127.0.0.1:{target.port}/_localaws/{path}", data=json.dumps(document).encode(), method="POST"
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310 - http, our own server
+            found: dict[str, Any] = json.load(answer)
+    except urllib.error.HTTPError as error:
+        raise CommandError(str(json.load(error)["message"])) from error
+    except (urllib.error.URLError, OSError) as error:
+        raise CommandError(
+            f"no local AWS runs on port {target.port}. Start one with `python -m localaws up`."
+        ) from error
+    return found
+
+
 COMMANDS = {
     "up": (up, "start the local AWS and wait until it answers"),
     "down": (down, "stop it and everything that runs on it"),
     "status": (show_status, "show services, instances, processes and crashes (exit code 1 when not running)"),
     "env": (print_environment, 'print shell exports: eval "$(python -m localaws env)"'),
     "reset": (reset, "empty its state"),
+    "approve": (approve, "approve a connection of CodeConnections"),
+    "repository": (register, "let a directory of this machine stand for a repository owner/name"),
 }
 
 
@@ -310,6 +350,13 @@ def parser() -> argparse.ArgumentParser:
                 "--foreground", action="store_true", help="stay in this terminal; Ctrl-C stops it"
             )
             style.add_argument("--detach", action="store_true", help="run in the background (default)")
+        if name == "approve":
+            command.add_argument("connection", help="name or ARN")
+        if name == "repository":
+            command.add_argument("name", help="owner/name, the FullRepositoryId of a source action")
+            command.add_argument(
+                "path", type=Path, help="a git repository (what is committed), or a directory"
+            )
         if name == "status":
             command.add_argument("--json", action="store_true", help="everything, as JSON")
     return top

@@ -79,6 +79,7 @@ SHARED_SIGNING_NAMES = {
     "monitoring": ("cloudwatch",),
     "email": ("ses",),
     "application-autoscaling": ("application-autoscaling",),
+    "codedeploy": ("codedeploy",),
     "dynamodb": ("dynamodb",),
     "lambda": ("lambda",),
     "ec2": ("ec2",),

@@ -20,6 +20,7 @@ from localaws.processes import Supervisor
 from localaws.record import RequestRecord
 
 if TYPE_CHECKING:
+    from localaws.operations import Operation
     from localaws.postgresql import PostgreSQL
 
 CLIENT_LIFETIME_SECONDS = 6 * 3600.0
@@ -47,6 +48,10 @@ def keep_host(request: Any, **_: Any) -> None:
     on every machine, and the account is in a header as well.
     """
     request.url = re.sub(r"^(\w+://)\d{12}\.", r"\1", request.url)
+
+
+RouteAnswer = tuple[int, list[tuple[str, str]], bytes]
+"""Status, headers (a name may be there twice) and body."""
 
 
 class Runtime:
@@ -89,14 +94,22 @@ class Runtime:
         self.requests = RequestRecord(directory / "requests.jsonl")
         self.instances: dict[str, Callable[[], list[dict[str, Any]]]] = {}
         """Service → function that lists what `status` shows of it."""
-        self.routes: dict[str, Callable[[str, dict[str, Any], bool], tuple[int, dict[str, str], bytes]]] = {}
+        self.routes: dict[str, Callable[[str, dict[str, Any], bool], RouteAnswer]] = {}
         """Prefix below `/_localaws/` → function of (rest of the path, WSGI environment, is it signed)."""
-        self._clients: dict[tuple[str, str | None, str], tuple[float, Any]] = {}
+        self.services: dict[str, Callable[[Operation, dict[str, Any]], dict[str, Any]]] = {}
+        """Service of the JSON protocol that moto does not have → function of (operation, parameters)."""
+        self._clients: dict[tuple[str, str | None, str, str], tuple[float, Any]] = {}
         self._lock = threading.Lock()
         self._shutdown: list[Callable[[], None]] = []
         self._failures: deque[dict[str, Any]] = deque(maxlen=100)
 
-    def client(self, service: str, role_arn: str | None = None, region: str | None = None) -> Any:
+    def client(
+        self,
+        service: str,
+        role_arn: str | None = None,
+        region: str | None = None,
+        session_name: str = "session",
+    ) -> Any:
         """Return a boto3 client to this server, as the administrator or as a role. Clients are shared.
 
         Raises
@@ -104,11 +117,13 @@ class Runtime:
         localaws.roles.RoleUnknownError
             The role does not exist.
         """
-        key = (service, role_arn, region or self.region)
+        key = (service, role_arn, region or self.region, session_name)
         with self._lock:
             made_at, client = self._clients.get(key, (0.0, None))
             if client is None or (role_arn and time.monotonic() - made_at > CLIENT_LIFETIME_SECONDS):
-                credentials = self._role_credentials(role_arn, "session") if role_arn else self.administrator
+                credentials = (
+                    self._role_credentials(role_arn, session_name) if role_arn else self.administrator
+                )
                 client = self._make_client(service, credentials, key[2])
                 self._clients[key] = (time.monotonic(), client)
             return client

@@ -27,12 +27,20 @@ MODULES = (
     "localaws.s3control",
     "localaws.sqs",
     "localaws.ec2",
+    "localaws.secretsmanager",
     "localaws.awslambda",
     "localaws.codebuild",
+    "localaws.ecr",
+    "localaws.codeconnections",
+    "localaws.codepipeline",
     "localaws.rds",
     "localaws.elbv2",
+    "localaws.acm",
+    "localaws.wafv2",
+    "localaws.cloudfront",
     "localaws.ecs",
     "localaws.applicationautoscaling",
+    "localaws.codedeploy",
     "localaws.events",
     "localaws.scheduler",
     "localaws.stepfunctions",
@@ -125,7 +133,11 @@ class Door:
             environ |= {ENVIRON_KEY: principal, OPERATION_KEY: operation}
             authorise(RequestContext(principal, operation, environ))
             self.faults.check(operation, principal)
-            body = self._moto_answer(environ, answered)
+            service = self._runtime.services.get(operation.service)
+            if service is None:
+                body = self._moto_answer(environ, answered)
+            else:
+                body = _own_answer(service, operation, environ, answered)
             status, headers = answered[0]
             if _unrouted(status, body, operation.action):
                 raise refusal(operation)
@@ -208,8 +220,8 @@ class Door:
         except Refusal:
             signed = False
         number, headers, body = route(path, environ, signed)
-        headers = {name: value for name, value in headers.items() if name.lower() != "content-length"}
-        start_response(f"{number} Answer", [*headers.items(), ("Content-Length", str(len(body)))])
+        headers = [(name, value) for name, value in headers if name.lower() != "content-length"]
+        start_response(f"{number} Answer", [*headers, ("Content-Length", str(len(body)))])
         return [body]
 
     def status(self) -> dict[str, Any]:
@@ -233,6 +245,20 @@ class Door:
             "crashes": runtime.processes.crashes,
             "failures": runtime.failures,
         }
+
+
+def _own_answer(
+    service: Callable[[Any, dict[str, Any]], dict[str, Any]],
+    operation: Any,
+    environ: dict[str, Any],
+    answered: list[tuple[str, list[tuple[str, str]]]],
+) -> bytes:
+    """Answer a call of a service that moto does not have; all of those speak JSON."""
+    length = int(environ.get("CONTENT_LENGTH") or 0)
+    body = json.dumps(service(operation, json.loads(environ["wsgi.input"].read(length) or b"{}"))).encode()
+    kind = environ.get("CONTENT_TYPE", "application/x-amz-json-1.0")
+    answered.append(("200 OK", [("Content-Type", kind), ("Content-Length", str(len(body)))]))
+    return body
 
 
 def session_token(environ: dict[str, Any]) -> str | None:

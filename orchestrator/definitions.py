@@ -20,6 +20,8 @@ from orchestrator.steps import (
     NO_RESOURCE,
     RUN_IDS,
     STEPS,
+    report_to_deployment,
+    tell_topic,
     use_media_key,
 )
 
@@ -151,7 +153,10 @@ def states_of(machine: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]
 
 
 def _target(arguments: Any) -> str | None:
-    for key in ("FunctionName", "ProjectName", "StateMachineArn"):
+    if isinstance(arguments, str):  # an expression that puts the arguments together names one thing too
+        named = re.search(r"'(?:FunctionName|ProjectName|StateMachineArn)': '\$\{([A-Za-z]+)\}'", arguments)
+        return named.group(1) if named else None
+    for key in ("FunctionName", "ProjectName", "StateMachineArn", "TopicArn"):
         match = _SUBSTITUTION.fullmatch(str(arguments.get(key, ""))) if isinstance(arguments, dict) else None
         if match:
             return match.group(1)
@@ -197,6 +202,39 @@ def _execution(names: Names, target: str) -> tuple[Permission, ...]:
     )
 
 
+# https://docs.aws.amazon.com/step-functions/latest/dg/connect-ecs.html#ecs-iam
+# A task runs as the task definition says, with two roles that whoever starts it must be allowed to pass.
+def _run_task(names: Names, _target: str) -> tuple[Permission, ...]:
+    rule = names.arn("events", "rule/StepFunctionsGetEventsForECSTaskRule")
+    return (
+        Permission(
+            ("ecs:RunTask",),
+            (names.arn("ecs", f"task-definition/{names.api}:*"),),
+            "Every release is another revision of the family",
+            {"ArnEquals": {"ecs:cluster": names.cluster}},
+        ),
+        Permission(
+            ("ecs:StopTask", "ecs:DescribeTasks"),
+            (names.arn("ecs", f"task/{names.prefix}/*"),),
+            "ECS chooses the ids of tasks",
+        ),
+        Permission(
+            ("iam:PassRole",),
+            (names.role(names.of("api-task")), names.role(names.of("api-execution"))),
+            conditions={"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
+        ),
+        Permission(("events:PutTargets", "events:PutRule", "events:DescribeRule"), (rule,)),
+    )
+
+
+def _report_to_deployment(names: Names, _target: str) -> tuple[Permission, ...]:
+    return report_to_deployment(names)
+
+
+def _publish(names: Names, _target: str) -> tuple[Permission, ...]:
+    return tell_topic(names)
+
+
 def _create_snapshot(names: Names, _target: str) -> tuple[Permission, ...]:
     return (
         Permission(
@@ -217,9 +255,12 @@ def _describe_snapshots(names: Names, _target: str) -> tuple[Permission, ...]:
     )
 
 
-def _update_services(names: Names, _target: str) -> tuple[Permission, ...]:
-    services = names.arn("ecs", f"service/{names.prefix}*/{names.of('*')}")
-    return (Permission(("ecs:UpdateService",), (services,), MADE_LATER),)
+def _services(action: str) -> Callable[[Names, str], tuple[Permission, ...]]:
+    def grant(names: Names, _target: str) -> tuple[Permission, ...]:
+        services = names.arn("ecs", f"service/{names.prefix}*/{names.of('*')}")
+        return (Permission((f"ecs:{action}",), (services,), MADE_LATER),)
+
+    return grant
 
 
 # CreateJob and ListJobs have no resource, the others have the job:
@@ -272,11 +313,20 @@ def _copy_parts(names: Names, _target: str) -> tuple[Permission, ...]:
     return (Permission(("s3:GetObject", "s3:PutObject"), (objects,), GENERATIONS), *use_media_key(names))
 
 
+def _remember_bundle(names: Names, _target: str) -> tuple[Permission, ...]:
+    return (Permission(("ssm:PutParameter",), (names.parameter("bundle"),)),)
+
+
 INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::lambda:invoke": _invoke,
+    "arn:aws:states:::lambda:invoke.waitForTaskToken": _invoke,
     "arn:aws:states:::codebuild:startBuild.sync": _build,
     "arn:aws:states:::states:startExecution.sync:2": _execution,
-    "arn:aws:states:::aws-sdk:ecs:updateService": _update_services,
+    "arn:aws:states:::ecs:runTask.sync": _run_task,
+    "arn:aws:states:::sns:publish": _publish,
+    "arn:aws:states:::aws-sdk:codedeploy:putLifecycleEventHookExecutionStatus": _report_to_deployment,
+    "arn:aws:states:::aws-sdk:ecs:describeServices": _services("DescribeServices"),
+    "arn:aws:states:::aws-sdk:ecs:updateService": _services("UpdateService"),
     "arn:aws:states:::aws-sdk:eventbridge:enableRule": _changes_rules("EnableRule"),
     "arn:aws:states:::aws-sdk:eventbridge:disableRule": _changes_rules("DisableRule"),
     "arn:aws:states:::aws-sdk:s3:uploadPartCopy": _copy_parts,
@@ -284,6 +334,7 @@ INTEGRATIONS: Mapping[str, Callable[[Names, str], tuple[Permission, ...]]] = {
     "arn:aws:states:::aws-sdk:s3control:describeJob": _see_copy_job,
     "arn:aws:states:::aws-sdk:s3control:updateJobStatus": _cancel_copy_job,
     "arn:aws:states:::aws-sdk:s3control:listJobs": _list_copy_jobs,
+    "arn:aws:states:::aws-sdk:ssm:putParameter": _remember_bundle,
     "arn:aws:states:::aws-sdk:rds:createDBSnapshot": _create_snapshot,
     "arn:aws:states:::aws-sdk:rds:describeDBSnapshots": _describe_snapshots,
 }

@@ -60,6 +60,26 @@ class Names:
         return self.of("lock")
 
     @property
+    def approvals_table(self) -> str:
+        """Table of the plans that wait, or waited, for a decision."""
+        return self.of("approvals")
+
+    @property
+    def approval_key(self) -> str:
+        """Secret with the key that signs links to the page on which plans are decided."""
+        return f"know-me/{self.environment}/approval-key"
+
+    @property
+    def approval_url_parameter(self) -> str:
+        """SSM parameter with the address of that page."""
+        return f"/know-me/{self.environment}/approval-url"
+
+    @property
+    def provision_undelivered(self) -> str:
+        """Queue of what should have started `provision` and could not."""
+        return self.of("provision-undelivered")
+
+    @property
     def terraform_build(self) -> str:
         """Project that runs Terraform."""
         return self.of("terraform")
@@ -75,9 +95,34 @@ class Names:
         return self.of("media-jobs")
 
     @property
+    def api(self) -> str:
+        """The API: service, task definition family, CodeDeploy's application and deployment group."""
+        return self.of("api")
+
+    @property
+    def cluster(self) -> str:
+        """ARN of the ECS cluster, which Terraform makes."""
+        return self.arn("ecs", f"cluster/{self.prefix}")
+
+    @property
+    def deployment_group(self) -> str:
+        """ARN of CodeDeploy's deployment group of the API."""
+        return self.arn("codedeploy", f"deploymentgroup:{self.api}/{self.api}")
+
+    @property
     def media_buckets(self) -> str:
         """Pattern of the media buckets' names: one for each generation."""
         return self.of(f"media-*-{self.account}")
+
+    @property
+    def delivery_bucket(self) -> str:
+        """Bucket of what the stages of the pipeline hand on; Terraform makes it."""
+        return self.of(f"delivery-{self.account}")
+
+    @property
+    def web_bucket(self) -> str:
+        """Bucket of the web app's files; Terraform makes it."""
+        return self.of(f"web-{self.account}")
 
     def project(self, name: str) -> str:
         """Return the ARN of a CodeBuild project."""

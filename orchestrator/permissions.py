@@ -85,20 +85,17 @@ def service_role(
     granted = list(permissions)
     account = Stack.of(scope).account
     inside = sum(map(_length, granted)) <= LONGEST_INSIDE
-    managed = (
-        []
-        if inside
-        else [
-            iam.ManagedPolicy(
-                scope,
-                f"{identifier}Permissions{number}",
-                description=f"{description}, part {number}",
-                path=path,
-                document=_document(part),
-            )
-            for number, part in enumerate(packed(granted, LONGEST_MANAGED), start=1)
-        ]
-    )
+    parts = [] if inside else packed(granted, LONGEST_MANAGED)
+    managed = [
+        iam.ManagedPolicy(
+            scope,
+            f"{identifier}Permissions{number}",
+            description=f"{description}, part {number}",
+            path=path,
+            document=_document(part),
+        )
+        for number, part in enumerate(parts, start=1)
+    ]
     role = iam.Role(
         scope,
         identifier,
@@ -109,12 +106,19 @@ def service_role(
         managed_policies=list(managed),
         inline_policies={"permissions": _document(granted)} if granted and inside else None,
     )
-    for permission in granted:
-        for wildcard in permission.wildcards():
-            for holder in [role] if inside else managed:
-                finding = f"AwsSolutions-IAM5[{_as_nag_writes(holder, wildcard)}]"
-                acknowledge(holder, finding, str(permission.reason))
+    if inside:
+        _explain(role, granted)
+    for policy, part in zip(managed, parts, strict=True):
+        _explain(policy, part)
     return role
+
+
+def _explain(holder: IConstruct, permissions: Iterable[Permission]) -> None:
+    """Give cdk-nag the reason of each wildcard, where it is: nowhere else may it be accepted."""
+    for permission in permissions:
+        for wildcard in permission.wildcards():
+            finding = f"AwsSolutions-IAM5[{_as_nag_writes(holder, wildcard)}]"
+            acknowledge(holder, finding, str(permission.reason))
 
 
 def packed(permissions: Iterable[Permission], longest: int) -> list[list[Permission]]:

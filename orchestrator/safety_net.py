@@ -1,19 +1,22 @@
-"""The safety net: a migration that ended badly is returned, whoever or whatever ended it."""
+"""The safety nets: what ended badly is followed up, whoever or whatever ended it.
+
+A migration is returned; a schema migration that could not report to CodeDeploy is reported.
+"""
 
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
+from orchestrator.event_starts import ExecutionStart, delivery, undelivered_queue
 from orchestrator.names import Names
-from orchestrator.permissions import Permission, acknowledge, service_role
 
 ENDED_BADLY = ["FAILED", "TIMED_OUT", "ABORTED"]
 
 
-class ReturnSafetyNet(Construct):
+class ReturnSafetyNet(ExecutionStart):
     """A rule that starts `return` for a `migrate` execution that failed, timed out or was stopped.
 
     The execution's name is the run id. What cannot be delivered within a day stays in a queue for two weeks.
@@ -28,48 +31,58 @@ class ReturnSafetyNet(Construct):
         migrate: sfn.StateMachine,
         return_: sfn.StateMachine,
     ) -> None:
-        super().__init__(scope, identifier)
-        undelivered = sqs.Queue(
-            self,
-            "Undelivered",
-            queue_name=names.of("return-undelivered"),
-            encryption=sqs.QueueEncryption.SQS_MANAGED,
-            enforce_ssl=True,
-            retention_period=Duration.days(14),
-        )
-        acknowledge(
-            undelivered,
-            "AwsSolutions-SQS3",
-            "It is a dead-letter queue itself, of an EventBridge target, which cdk-nag does not look at",
-        )
-        role = service_role(
-            self,
-            "Role",
-            service="events.amazonaws.com",
-            description=f"Starts return of {names.prefix}",
-            path=names.role_path,
-            permissions=[Permission(("states:StartExecution",), (names.state_machine("return"),))],
-        )
-        rule = events.Rule(
-            self,
-            "Rule",
+        super().__init__(
+            scope,
+            identifier,
+            names,
+            machine="return",
+            state_machine=return_,
             rule_name=names.of("return-after-failure"),
             description=f"Returns {names.prefix} when a migration fails, times out or is stopped by hand",
+            start_input={"run_id": events.EventField.from_path("$.detail.name")},
             event_pattern=events.EventPattern(
                 source=["aws.states"],
                 detail_type=["Step Functions Execution Status Change"],
                 detail={"status": ENDED_BADLY, "stateMachineArn": [migrate.state_machine_arn]},
             ),
         )
+
+
+class ReleaseSafetyNet(Construct):
+    """A rule that tells CodeDeploy about a schema migration that was ended from outside.
+
+    The state machine reports by itself how the schema migration ended, unless it is stopped by hand or times
+    out as a whole: then CodeDeploy would wait an hour for its hook.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        identifier: str,
+        names: Names,
+        *,
+        schema_migration: sfn.StateMachine,
+        report: lambda_.Function,
+    ) -> None:
+        super().__init__(scope, identifier)
+        rule = events.Rule(
+            self,
+            "Rule",
+            rule_name=names.of("schema-migration-lost"),
+            description=f"Reports a schema migration of {names.prefix} that was ended from outside",
+            event_pattern=events.EventPattern(
+                source=["aws.states"],
+                detail_type=["Step Functions Execution Status Change"],
+                detail={"status": ENDED_BADLY, "stateMachineArn": [schema_migration.state_machine_arn]},
+            ),
+        )
         rule.add_target(
-            targets.SfnStateMachine(
-                return_,
-                input=events.RuleTargetInput.from_object(
-                    {"run_id": events.EventField.from_path("$.detail.name")}
+            targets.LambdaFunction(
+                report,
+                # As long as CodeDeploy waits for its hook.
+                **delivery(
+                    undelivered_queue(self, "Undelivered", names.of("schema-migration-undelivered")),
+                    patience=Duration.hours(1),
                 ),
-                role=role.without_policy_updates(),
-                dead_letter_queue=undelivered,
-                retry_attempts=185,
-                max_event_age=Duration.hours(24),
             )
         )

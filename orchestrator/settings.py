@@ -44,6 +44,9 @@ PASSED_BY_THE_STACK = ("environment", "artifacts_bucket", "notification_topic_ar
 LARGEST_SINGLE_COPY_BYTES = 5 * 1024**3
 """What S3 copies in one request."""
 
+LONGEST_APPROVAL_SECONDS = 7 * 86400
+"""How long a run may wait for a decision; the state of the world is another one after that."""
+
 _OWN_KEY = re.compile(r"[a-z][a-z_]*")
 """What a key of ours looks like; CDK's own have colons, slashes or hyphens."""
 
@@ -74,6 +77,23 @@ def _json_object(value: Any) -> Any:
         raise ValueError(f"must be a JSON object: {error}") from None
 
 
+# https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
+_RATE = re.compile(r"rate\((?:1 (?:minute|hour|day)|(?:[2-9]|[1-9][0-9]+) (?:minutes|hours|days))\)")
+_CRON = re.compile(r"cron\([0-9*,/-]+ [0-9*,/-]+ [0-9*?,/LW-]+ [0-9A-Z*,/-]+ [0-9A-Z*?,/#-]+ [0-9*,/-]+\)")
+
+
+def _schedule(expression: str) -> str:
+    if expression and not _RATE.fullmatch(expression) and not _CRON.fullmatch(expression):
+        raise ValueError(
+            "must be a schedule of EventBridge, such as cron(0 5 * * ? *) or rate(12 hours), or empty"
+        )
+    if expression.startswith("cron("):
+        fields = expression[5:-1].split(" ")
+        if (fields[2] == "?") == (fields[4] == "?"):
+            raise ValueError("must have ? for the day of the month or for the day of the week, not for both")
+    return expression
+
+
 def _terraform_variables(variables: dict[str, Any]) -> dict[str, Any]:
     faults = [f"{name} is set by the stack" for name in variables if name in PASSED_BY_THE_STACK]
     faults += [f"{name} is not a name" for name in variables if not re.fullmatch(r"[a-z][a-z0-9_]*", name)]
@@ -85,6 +105,9 @@ def _terraform_variables(variables: dict[str, Any]) -> dict[str, Any]:
 
 
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+
+
+ApprovalMode = Literal["always", "changes", "destructive", "never"]
 
 
 class Settings(BaseModel):
@@ -101,6 +124,14 @@ class Settings(BaseModel):
     single_copy_limit_bytes: Annotated[int, Field(ge=1, le=LARGEST_SINGLE_COPY_BYTES)] = (
         LARGEST_SINGLE_COPY_BYTES
     )
+    approval: ApprovalMode | None = None
+    approval_timeout_seconds: Annotated[int, Field(ge=60, le=LONGEST_APPROVAL_SECONDS)] = 86400
+    drift_schedule: Annotated[str, AfterValidator(_schedule)] = "cron(0 5 * * ? *)"
+
+    @property
+    def approval_mode(self) -> ApprovalMode:
+        """Which plans a person is asked about: every change of production, otherwise what destroys."""
+        return self.approval or ("changes" if self.environment == "production" else "destructive")
 
 
 def parse_settings(context: Mapping[str, Any]) -> Settings:

@@ -8,19 +8,29 @@ from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_logs as logs
 from constructs import Construct
 
+from orchestrator.approval import Approval
 from orchestrator.definitions import STATE_MACHINES
 from orchestrator.layer import LayerContents
 from orchestrator.names import Names
 from orchestrator.notifications import Notifications
+from orchestrator.provision_starts import ProvisionStarts
 from orchestrator.runbook import Runbook, RunbookProperties
-from orchestrator.safety_net import ReturnSafetyNet
+from orchestrator.safety_net import ReleaseSafetyNet, ReturnSafetyNet
 from orchestrator.settings import RETENTIONS, Settings
 from orchestrator.step import Step, StepProperties
 from orchestrator.steps import STEPS
 from orchestrator.storage import RunStorage
 from orchestrator.terraform_build import LEFT_OUT, TerraformBuild, TerraformBuildProperties
 
-RUNBOOKS = ("provision", "move-database", "move-media", "return", "migrate")
+RUNBOOKS = (
+    "provision",
+    "move-database",
+    "move-media",
+    "return",
+    "migrate",
+    "schema-migration",
+    "background-jobs",
+)
 
 
 @dataclass(frozen=True)
@@ -70,6 +80,22 @@ class OrchestratorStack(Stack):
             names,
             migrate=runbooks["migrate"].state_machine,
             return_=runbooks["return"].state_machine,
+        )
+        ReleaseSafetyNet(
+            self,
+            "ReleaseSafetyNet",
+            names,
+            schema_migration=runbooks["schema-migration"].state_machine,
+            report=steps["ReportLostSchemaMigrationFunction"].function,
+        )
+        Approval(self, "Approval", names, decide=steps["DecideApprovalFunction"].function)
+        ProvisionStarts(
+            self,
+            "ProvisionStarts",
+            names,
+            start_bundle=steps["StartBundleProvisionFunction"].function,
+            provision=runbooks["provision"].state_machine,
+            drift_schedule=settings.drift_schedule,
         )
         CfnOutput(self, "ArtifactsBucket", value=storage.artifacts.bucket_name)
         CfnOutput(self, "NotificationTopic", value=topic.topic_arn)
@@ -127,6 +153,8 @@ class OrchestratorStack(Stack):
                 "MEDIA_JOBS_BUILD": names.media_jobs_build,
                 "TERRAFORM_BUILD": names.terraform_build,
                 "SINGLE_COPY_LIMIT_BYTES": str(settings.single_copy_limit_bytes),
+                "APPROVAL_MODE": settings.approval_mode,
+                "APPROVAL_TIMEOUT_SECONDS": str(settings.approval_timeout_seconds),
                 "POWERTOOLS_METRICS_NAMESPACE": "KnowMe",
                 "LOG_LEVEL": "INFO",
             },

@@ -16,6 +16,8 @@ GENERATIONS = (
 )
 COPY_JOBS = "S3 chooses the ids of Batch Operations jobs; they have no names of ours"
 IDS_OF_AWS = "AWS chooses the ids: the condition on the environment's tags takes the place of a name"
+NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
+DESCRIBE_ALL = "Describing cannot be limited to resources (AWS service authorization reference)"
 MADE_LATER = "Terraform makes these later: the wildcard ends what starts with the environment's own name"
 
 
@@ -75,16 +77,30 @@ def change_generations(names: Names) -> tuple[Permission, ...]:
     return (Permission(("ssm:GetParameter", "ssm:PutParameter"), (names.parameter("generations"),)),)
 
 
-def see_application_secrets(names: Names) -> tuple[Permission, ...]:
-    """See whether an application secret has a value, never the value."""
-    pattern = names.arn("secretsmanager", f"secret:know-me/{names.environment}/database/*")
-    return (
-        Permission(
-            ("secretsmanager:DescribeSecret",),
-            (pattern,),
-            "Secrets Manager ends every ARN with random characters, and generations come and go",
-        ),
-    )
+def read_bundle(names: Names) -> tuple[Permission, ...]:
+    """Read which bundle was applied last."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("bundle"),)),)
+
+
+def _application_secret(*actions: str) -> Grant:
+    """Do something with the labels of the application secret, never with a value."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        # Secrets Manager ends every ARN with a hyphen and six characters of its own.
+        secret = names.arn(
+            "secretsmanager", f"secret:know-me/{names.environment}/database/application-??????"
+        )
+        return (Permission(tuple(f"secretsmanager:{action}" for action in actions), (secret,)),)
+
+    return grant
+
+
+def read_media_bucket(names: Names) -> tuple[Permission, ...]:
+    """Read which bucket tasks are told."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("media/bucket"),)),)
+
+
+see_application_secret = _application_secret("DescribeSecret")
 
 
 # ------------------------------------------------------------------ run folder, lock
@@ -115,6 +131,56 @@ def use_run_folder(names: Names) -> tuple[Permission, ...]:
         ),
         _run_folder_listing(names),
     )
+
+
+def _approvals(*actions: str) -> Grant:
+    def grant(names: Names) -> tuple[Permission, ...]:
+        table = names.arn("dynamodb", f"table/{names.approvals_table}")
+        return (Permission(tuple(f"dynamodb:{action}" for action in actions), (table,)),)
+
+    return grant
+
+
+def read_approval_key(names: Names) -> tuple[Permission, ...]:
+    """Read the key that signs links."""
+    secret = names.arn("secretsmanager", f"secret:{names.approval_key}-??????")
+    return (Permission(("secretsmanager:GetSecretValue",), (secret,)),)
+
+
+def read_approval_url(names: Names) -> tuple[Permission, ...]:
+    """Read where plans are decided."""
+    return (Permission(("ssm:GetParameter",), (names.parameter("approval-url"),)),)
+
+
+def answer_provision(names: Names) -> tuple[Permission, ...]:
+    """Tell a run of `provision` that waits what was decided."""
+    return (Permission(("states:SendTaskSuccess",), (names.state_machine("provision"),)),)
+
+
+def describe_provision(names: Names) -> tuple[Permission, ...]:
+    """See whether runs of `provision` still run."""
+    return (Permission(("states:DescribeExecution",), (names.executions("provision"),), RUN_IDS),)
+
+
+def read_bundles(names: Names) -> tuple[Permission, ...]:
+    """Read versions of the bundles that arrive."""
+    return (
+        Permission(
+            ("s3:GetObjectVersion",),
+            (names.bucket(names.artifacts_bucket, "bundles/*"),),
+            "Whoever puts a bundle there names it",
+        ),
+    )
+
+
+def start_provision(names: Names) -> tuple[Permission, ...]:
+    """Start `provision`."""
+    return (Permission(("states:StartExecution",), (names.state_machine("provision"),)),)
+
+
+def keep_undelivered(names: Names) -> tuple[Permission, ...]:
+    """Keep what failed again and again where people find it."""
+    return (Permission(("sqs:SendMessage",), (names.arn("sqs", names.provision_undelivered),)),)
 
 
 def _lock(*actions: str) -> Grant:
@@ -262,6 +328,15 @@ def see_tasks(names: Names) -> tuple[Permission, ...]:
     )
 
 
+def see_pipelines(names: Names) -> tuple[Permission, ...]:
+    """See what the environment's pipelines do; one is called like the environment itself."""
+    return (
+        Permission(
+            ("codepipeline:GetPipelineState",), (names.arn("codepipeline", f"{names.prefix}*"),), MADE_LATER
+        ),
+    )
+
+
 def see_what_runs(names: Names) -> tuple[Permission, ...]:
     """See everything that can write: services, autoscaling, rules, schedules, pipelines."""
     return (
@@ -271,9 +346,7 @@ def see_what_runs(names: Names) -> tuple[Permission, ...]:
         Permission(
             ("scheduler:GetSchedule",), (names.arn("scheduler", f"schedule/*/{names.of('*')}"),), MADE_LATER
         ),
-        Permission(
-            ("codepipeline:GetPipelineState",), (names.arn("codepipeline", names.of("*")),), MADE_LATER
-        ),
+        *see_pipelines(names),
     )
 
 
@@ -306,7 +379,7 @@ def _switch(*, rule: str, transition: str) -> Grant:
             ),
             Permission(
                 (f"codepipeline:{transition}",),
-                (names.arn("codepipeline", f"{names.of('*')}/*"),),
+                (names.arn("codepipeline", f"{names.prefix}*/*"),),
                 MADE_LATER,
             ),
         )
@@ -314,10 +387,52 @@ def _switch(*, rule: str, transition: str) -> Grant:
     return grant
 
 
+# ------------------------------------------------------------------ releases
+
+
+def see_deployments(names: Names) -> tuple[Permission, ...]:
+    """See which deployments of the API are under way."""
+    return (Permission(("codedeploy:ListDeployments",), (names.deployment_group,)),)
+
+
+def read_deployments(names: Names) -> tuple[Permission, ...]:
+    """See what a deployment brings: GetDeployment gives the hash of its AppSpec, the application the text."""
+    return (
+        Permission(("codedeploy:GetDeployment",), (names.deployment_group,)),
+        Permission(
+            ("codedeploy:GetApplicationRevision",), (names.arn("codedeploy", f"application:{names.api}"),)
+        ),
+    )
+
+
+def report_to_deployment(names: Names) -> tuple[Permission, ...]:
+    """Say how a hook of a deployment ended."""
+    return (Permission(("codedeploy:PutLifecycleEventHookExecutionStatus",), (names.deployment_group,)),)
+
+
+def start_executions(*machines: str) -> Grant:
+    """Start some state machines."""
+
+    def grant(names: Names) -> tuple[Permission, ...]:
+        arns = tuple(names.state_machine(machine) for machine in machines)
+        return (Permission(("states:StartExecution",), arns),)
+
+    return grant
+
+
+def read_task_logs(names: Names) -> tuple[Permission, ...]:
+    """Read the logs of the API's tasks."""
+    streams = names.arn("logs", f"log-group:/{names.prefix}/api:log-stream:*")
+    return (
+        Permission(("logs:GetLogEvents",), (streams,), "Each task has a log stream, named after its own id"),
+    )
+
+
 def check_environment(names: Names) -> tuple[Permission, ...]:
     """See what the preflight of an environment looks at."""
     return (
         *see_what_runs(names),
+        *see_deployments(names),
         Permission(
             ("rds:DescribeDBInstances", "rds:DescribePendingMaintenanceActions"),
             (names.arn("rds", f"db:{names.of('*')}"),),
@@ -338,7 +453,9 @@ def tell_topic(names: Names) -> tuple[Permission, ...]:
 
 
 STEPS = (
-    StepDefinition("validate_provision", (change_generations,)),
+    StepDefinition("validate_provision", (change_generations, read_bundle, use_run_folder)),
+    # A plan's document has every resource twice and may have megabytes.
+    StepDefinition("judge_plan", (read_manifest, use_run_folder), memory_mebibytes=512),
     StepDefinition("validate_migration", (read_manifest, read_generations, use_run_folder)),
     StepDefinition("take_lock", (_lock("GetItem", "PutItem"), describe_executions, see_terraform_builds)),
     StepDefinition("release_lock", (_lock("DeleteItem"),)),
@@ -347,6 +464,9 @@ STEPS = (
         (
             read_manifest,
             check_environment,
+            see_task_definitions,
+            see_application_secret,
+            read_media_bucket,
             describe_executions,
             list_executions("provision", "migrate"),
             use_run_folder,
@@ -360,8 +480,22 @@ STEPS = (
     StepDefinition("record_what_runs", (read_manifest, see_what_runs, use_run_folder), timeout_seconds=120),
     StepDefinition(
         "quiesce",
+        (use_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
+        timeout_seconds=300,
+    ),
+    StepDefinition(
+        "hold_releases",
         (read_run_folder, _switch(rule="DisableRule", transition="DisableStageTransition")),
         timeout_seconds=300,
+    ),
+    StepDefinition(
+        "check_releases",
+        (
+            read_run_folder,
+            see_deployments,
+            see_pipelines,
+            list_executions("schema-migration", "background-jobs"),
+        ),
     ),
     StepDefinition("check_quiet", (read_run_folder, see_tasks)),
     StepDefinition(
@@ -417,12 +551,31 @@ STEPS = (
     StepDefinition("summarise_media_copy", (use_run_folder, describe_executions), timeout_seconds=300),
     StepDefinition("activate_generation", (change_generations,)),
     StepDefinition(
+        "point_application",
+        (
+            read_manifest,
+            read_media_bucket,
+            _application_secret("DescribeSecret", "UpdateSecretVersionStage"),
+        ),
+    ),
+    StepDefinition(
         "resume",
         (read_run_folder, _switch(rule="EnableRule", transition="EnableStageTransition")),
         timeout_seconds=300,
     ),
     StepDefinition("check_running", (read_run_folder, see_services)),
-    StepDefinition("smoke_test", (read_manifest, see_services, see_task_definitions), timeout_seconds=600),
+    StepDefinition(
+        "smoke_test",
+        (
+            read_manifest,
+            read_media_bucket,
+            see_application_secret,
+            see_services,
+            see_task_definitions,
+            see_tasks,
+        ),
+        timeout_seconds=600,
+    ),
     StepDefinition("record_outcome", (use_run_folder,)),
     StepDefinition("explain_failure", (read_executions, see_builds, use_run_folder), timeout_seconds=120),
     StepDefinition(
@@ -431,7 +584,7 @@ STEPS = (
         timeout_seconds=180,
         memory_mebibytes=512,
     ),
-    StepDefinition("find_databases_without_role", (read_manifest, see_application_secrets)),
+    StepDefinition("find_databases_without_role", (read_manifest, see_application_secret)),
     StepDefinition(
         "claim_run",
         (_lock("GetItem", "UpdateItem", "DeleteItem"), describe_executions, read_run_folder),
@@ -449,6 +602,44 @@ STEPS = (
     StepDefinition(
         "restore_generations", (read_manifest, change_generations, read_run_folder, describe_executions)
     ),
-    StepDefinition("check_application_stores", (read_manifest, see_services, see_task_definitions)),
+    StepDefinition(
+        "check_application_stores",
+        (read_manifest, read_media_bucket, see_application_secret, see_services, see_task_definitions),
+    ),
+    StepDefinition("start_schema_migration", (start_executions("schema-migration"), report_to_deployment)),
+    StepDefinition("find_new_image", (_lock("GetItem"), read_manifest, read_deployments, see_services)),
+    StepDefinition("find_running_image", (_lock("GetItem"), read_manifest, see_services, see_tasks)),
+    StepDefinition("read_task_outcome", (see_tasks, see_task_definitions, read_task_logs)),
+    StepDefinition("report_lost_schema_migration", (report_to_deployment, tell_topic)),
+    StepDefinition(
+        "ask_for_approval",
+        (
+            use_run_folder,
+            _approvals("GetItem", "PutItem", "UpdateItem"),
+            read_approval_key,
+            read_approval_url,
+            answer_provision,
+            tell_topic,
+        ),
+        memory_mebibytes=512,  # a plan as JSON can be long
+    ),
+    StepDefinition(
+        "decide_approval",
+        (
+            use_run_folder,
+            _approvals("GetItem", "UpdateItem"),
+            read_approval_key,
+            describe_provision,
+            answer_provision,
+        ),
+        timeout_seconds=30,
+        memory_mebibytes=512,
+    ),
+    StepDefinition(
+        "start_bundle_provision",
+        (read_bundles, start_provision, tell_topic, keep_undelivered),
+        timeout_seconds=120,
+        memory_mebibytes=512,
+    ),
 )
 """Every step; a test compares it with `lambdas/` both ways."""

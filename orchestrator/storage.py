@@ -21,6 +21,15 @@ class RunStorage(Construct):
     def __init__(self, scope: Construct, identifier: str, names: Names) -> None:
         super().__init__(scope, identifier)
         self.artifacts = _bucket(self, "Artifacts", names.artifacts_bucket)
+        # On the resource itself: CDK's own property for it brings a custom resource.
+        bucket = self.artifacts.node.default_child
+        if not isinstance(bucket, s3.CfnBucket):
+            raise TypeError("a bucket's default child is its resource")
+        bucket.notification_configuration = s3.CfnBucket.NotificationConfigurationProperty(
+            event_bridge_configuration=s3.CfnBucket.EventBridgeConfigurationProperty(
+                event_bridge_enabled=True
+            )
+        )
         self.state = _bucket(self, "State", names.state_bucket)
         self.lock = dynamodb.Table(
             self,

@@ -11,12 +11,13 @@ It can make roles of the environment's name and so, in the end, give rights away
 for. It cannot touch the orchestrator's own roles, its own among them, which have a path of their own.
 """
 
+from aws_cdk import aws_iam as iam
+
+from orchestrator.edge_permissions import edge_permissions
 from orchestrator.names import Names
 from orchestrator.permissions import Permission
-from orchestrator.steps import IDS_OF_AWS, NO_RESOURCE
-
-NAMES_OF_THE_ENVIRONMENT = "Terraform decides what exists: the wildcard ends the environment's own names"
-DESCRIBE_ALL = "Describing cannot be limited to resources (AWS service authorization reference)"
+from orchestrator.release_permissions import release_permissions
+from orchestrator.steps import DESCRIBE_ALL, IDS_OF_AWS, NAMES_OF_THE_ENVIRONMENT, NO_RESOURCE
 
 
 def terraform_permissions(names: Names) -> list[Permission]:
@@ -30,9 +31,12 @@ def terraform_permissions(names: Names) -> list[Permission]:
         *_databases(names),
         *_media(names),
         *_secrets_and_keys(names),
+        _nothing_with_the_approval_key(names),
         *_logs(names),
         *_roles(names),
         *_builds(names),
+        *edge_permissions(names),
+        *release_permissions(names),
     ]
 
 
@@ -56,6 +60,11 @@ def _state_and_run_folder(names: Names) -> list[Permission]:
             ("s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"),
             names.bucket(names.artifacts_bucket, "runs/*"),
         ),
+        Permission(
+            ("s3:GetObject", "s3:GetObjectVersion"),
+            (names.bucket(names.artifacts_bucket, "bundles/*"),),
+            "A run takes its source from a bundle, whose name somebody else chooses",
+        ),
     ]
 
 
@@ -72,7 +81,7 @@ def _parameters(names: Names) -> list[Permission]:
                 "ssm:RemoveTagsFromResource",
                 "ssm:ListTagsForResource",
             ),
-            (names.parameter("manifest"),),
+            tuple(map(names.parameter, ("manifest", "media/bucket", "api/task-definition"))),
         ),
         Permission(("ssm:DescribeParameters",), ("*",), DESCRIBE_ALL),
     ]
@@ -352,9 +361,16 @@ def _media(names: Names) -> list[Permission]:
                 "s3:PutLifecycleConfiguration",
             ),
             names.bucket(names.media_buckets),
+            names.bucket(names.web_bucket),
+            names.bucket(names.delivery_bucket),
         ),
-        # A generation without deletion protection is emptied before its bucket is deleted.
-        _named(("s3:DeleteObject", "s3:DeleteObjectVersion"), names.bucket(names.media_buckets, "*")),
+        # A bucket without deletion protection is emptied before it is deleted.
+        _named(
+            ("s3:DeleteObject", "s3:DeleteObjectVersion"),
+            names.bucket(names.media_buckets, "*"),
+            names.bucket(names.web_bucket, "*"),
+            names.bucket(names.delivery_bucket, "*"),
+        ),
         _named(
             (
                 "sqs:CreateQueue",
@@ -450,6 +466,21 @@ def _secrets_and_keys(names: Names) -> list[Permission]:
     ]
 
 
+def _nothing_with_the_approval_key(names: Names) -> Permission:
+    """Keep the key that signs approvals away from what is to be approved: its code runs in the plan."""
+    return Permission(
+        (
+            "secretsmanager:GetSecretValue",
+            "secretsmanager:PutSecretValue",
+            "secretsmanager:UpdateSecret",
+            "secretsmanager:UpdateSecretVersionStage",
+            "secretsmanager:DeleteSecret",
+        ),
+        (names.arn("secretsmanager", f"secret:{names.approval_key}-??????"),),
+        effect=iam.Effect.DENY,
+    )
+
+
 def _logs(names: Names) -> list[Permission]:
     groups = (
         names.arn("logs", f"log-group:/{names.prefix}*"),
@@ -507,6 +538,9 @@ def _roles(names: Names) -> list[Permission]:
                     "iam:PassedToService": [
                         "ecs-tasks.amazonaws.com",
                         "codebuild.amazonaws.com",
+                        "codedeploy.amazonaws.com",
+                        "codepipeline.amazonaws.com",
+                        "events.amazonaws.com",
                         "vpc-flow-logs.amazonaws.com",
                     ]
                 }

@@ -65,6 +65,14 @@ module "network" {
   kms_key_arn        = aws_kms_key.environment.arn
 }
 
+module "stores" {
+  source = "./modules/stores"
+
+  environment  = var.environment
+  media_bucket = module.media[var.generations.media.active].bucket
+  kms_key_arn  = aws_kms_key.environment.arn
+}
+
 module "database" {
   source   = "./modules/database"
   for_each = var.generations.database.all
@@ -84,6 +92,8 @@ module "database" {
     database-jobs = module.database_jobs.security_group_id
   }
 
+  application_secret_arn = module.stores.application_secret_arn
+
   kms_key_arn           = aws_kms_key.environment.arn
   ca_certificate        = var.database_ca_certificate
   multi_az              = var.database_multi_az
@@ -92,6 +102,16 @@ module "database" {
   skip_final_snapshot   = var.database_skip_final_snapshot
   apply_immediately     = var.database_apply_immediately
   log_retention_days    = var.log_retention_days
+}
+
+# Environments made before the application secret became the environment's had one for each generation. Nothing
+# reads those any more; Terraform forgets them, for the guard lets nothing go that holds data. Delete them by hand.
+removed {
+  from = module.database.aws_secretsmanager_secret.application
+
+  lifecycle {
+    destroy = false
+  }
 }
 
 module "media" {
@@ -125,37 +145,39 @@ module "api" {
   source = "./modules/api"
 
   name                   = local.name
+  environment            = var.environment
   vpc_id                 = module.network.vpc_id
   public_subnet_ids      = module.network.public_subnet_ids
   application_subnet_ids = module.network.application_subnet_ids
 
   image                 = var.api_image
-  image_repository_arn  = var.api_image_repository_arn
+  image_repository_arns = compact([var.api_image_repository_arn, local.delivered_repository_arn])
   container_port        = var.api_port
   cpu                   = var.api_cpu
   memory                = var.api_memory
   minimum_tasks         = var.api_minimum_tasks
   maximum_tasks         = var.api_maximum_tasks
-  environment_variables = var.api_environment
+  requests_per_task     = var.api_requests_per_task
+  environment_variables = merge(local.api_settings, var.api_environment)
+  secrets               = var.api_secrets
+  secret_recovery_days  = var.secret_recovery_days
+  email_identity_arn    = var.email_identity_arn
 
-  database = {
-    host                   = module.database[var.generations.database.active].address
-    port                   = module.database[var.generations.database.active].port
-    name                   = module.database[var.generations.database.active].database_name
-    application_secret_arn = module.database[var.generations.database.active].application_secret_arn
-  }
-  application_secret_arns         = { for generation, database in module.database : generation => database.application_secret_arn }
+  application_secret_arn          = module.stores.application_secret_arn
   database_certificate_bundle_url = var.database_certificate_bundle_url
 
-  media_bucket      = module.media[var.generations.media.active].bucket
-  media_bucket_arns = { for generation, media in module.media : generation => media.bucket_arn }
-  media_kms_key_arn = local.media_kms_key_arn
+  media_bucket_parameter_arn = module.stores.media_bucket_parameter_arn
+  media_bucket_arns          = { for generation, media in module.media : generation => media.bucket_arn }
+  media_kms_key_arn          = local.media_kms_key_arn
 
-  listener_port       = var.api_listener_port
-  certificate_arn     = var.api_certificate_arn
-  domain_name         = var.api_domain_name
-  allowed_cidr_blocks = var.api_allowed_cidr_blocks
-  access_logs_bucket  = var.api_access_logs_bucket
+  listener_port            = var.api_listener_port
+  test_listener_port       = var.api_test_listener_port
+  https                    = local.https
+  certificate_arn          = var.domain_name == null ? var.api_certificate_arn : module.dns.api_certificate_arn
+  domain_name              = local.api_name
+  allowed_cidr_blocks      = var.api_allowed_cidr_blocks
+  test_allowed_cidr_blocks = var.api_test_allowed_cidr_blocks
+  access_logs_bucket       = var.api_access_logs_bucket
 
   django_key_secret_arn = module.django_key.arn
   deletion_protection   = var.deletion_protection
@@ -174,11 +196,9 @@ module "database_jobs" {
   vpc_id     = module.network.vpc_id
   subnet_ids = module.network.application_subnet_ids
   databases = {
-    for generation, database in module.database : generation => {
-      master_secret_arn      = database.master_secret_arn
-      application_secret_arn = database.application_secret_arn
-    }
+    for generation, database in module.database : generation => { master_secret_arn = database.master_secret_arn }
   }
+  application_secret_arn = module.stores.application_secret_arn
 
   image                  = var.database_jobs_image
   compute_type           = var.database_jobs_compute_type
@@ -218,9 +238,10 @@ module "manifest" {
     cluster          = module.api.cluster
     services         = [module.api.service]
     scalable_targets = [module.api.scalable_target]
-    rules            = []
+    rules            = [module.background_jobs.rule]
     schedules        = []
-    pipelines        = []
+    pipelines        = module.delivery[*].pipeline
+    deployments      = [module.deployment.deployment]
     database = {
       active      = var.generations.database.active
       generations = { for generation, database in module.database : generation => database.manifest }
@@ -234,7 +255,8 @@ module "manifest" {
     }
     builds           = { database_jobs = module.database_jobs.project_name, media_jobs = module.media_jobs.project_name }
     health_check_url = module.api.health_check_url
-    alarm_arns       = []
+    web_url          = module.web.url
+    alarm_arns       = module.watching.alarm_arns
     topic_arns       = [var.notification_topic_arn]
   }
 }

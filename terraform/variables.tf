@@ -143,9 +143,14 @@ variable "log_retention_days" {
 }
 
 variable "deletion_protection" {
-  description = "Refuse to delete databases, the load balancer, and media buckets that hold anything. Turn off, and apply, before a generation or the environment is removed: a bucket is then emptied, of old versions as well, and deleted."
+  description = "Refuse to delete databases, the load balancer, and media and web buckets that hold anything. Turn off, and apply, before a generation or the environment is removed: a bucket is then emptied, of old versions as well, and deleted. production keeps it."
   type        = bool
   default     = true
+
+  validation {
+    condition     = var.deletion_protection || var.environment != "production"
+    error_message = "deletion_protection must be true for production: its databases, buckets and load balancer are not for deleting."
+  }
 }
 
 variable "secret_recovery_days" {
@@ -267,6 +272,11 @@ variable "database_skip_final_snapshot" {
   description = "Delete databases without a last snapshot; only for throw-away environments."
   type        = bool
   default     = false
+
+  validation {
+    condition     = !var.database_skip_final_snapshot || var.environment != "production"
+    error_message = "database_skip_final_snapshot must be false for production: a retired database leaves a snapshot behind."
+  }
 }
 
 variable "database_apply_immediately" {
@@ -387,7 +397,7 @@ variable "api_environment" {
 
   validation {
     condition     = length([for name in keys(var.api_environment) : name if startswith(name, "DATABASE_") || contains(["DJANGO_SECRET_KEY", "MEDIA_BUCKET"], name)]) == 0
-    error_message = "api_environment must not contain DATABASE_…, MEDIA_BUCKET or DJANGO_SECRET_KEY: they follow from the active generations and the environment's own key."
+    error_message = "api_environment must not contain DATABASE_…, MEDIA_BUCKET or DJANGO_SECRET_KEY: tasks read them from the environment's secrets and parameters."
   }
 }
 
@@ -446,6 +456,17 @@ variable "api_maximum_tasks" {
   }
 }
 
+variable "api_requests_per_task" {
+  description = "Requests per task and minute that autoscaling aims at, besides 60 % of the CPU."
+  type        = number
+  default     = 1000
+
+  validation {
+    condition     = var.api_requests_per_task >= 1
+    error_message = "api_requests_per_task must be at least 1."
+  }
+}
+
 variable "api_listener_port" {
   description = "Port of the load balancer's HTTP listener. With a certificate it redirects to HTTPS."
   type        = number
@@ -457,8 +478,27 @@ variable "api_listener_port" {
   }
 }
 
+variable "api_test_listener_port" {
+  description = "Port of the listener on which a release answers before it gets the production traffic; null for 8443 with a certificate and 8080 without."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = try(var.api_test_listener_port >= 1 && var.api_test_listener_port <= 65535, var.api_test_listener_port == null)
+    error_message = "api_test_listener_port must be 1 to 65535."
+  }
+
+  validation {
+    condition = !contains(
+      var.api_certificate_arn == null && var.domain_name == null ? [var.api_listener_port] : [var.api_listener_port, 443],
+      coalesce(var.api_test_listener_port, var.api_certificate_arn == null && var.domain_name == null ? 8080 : 8443),
+    )
+    error_message = "api_test_listener_port, which is 8443 with a certificate and 8080 without unless it is set, must be another port than the production traffic's and api_listener_port."
+  }
+}
+
 variable "api_certificate_arn" {
-  description = "ARN of the ACM certificate for HTTPS on port 443; null for HTTP only."
+  description = "ARN of an ACM certificate for HTTPS on port 443, made elsewhere; null for that of domain_name, or for HTTP only without one."
   type        = string
   default     = null
 
@@ -466,16 +506,26 @@ variable "api_certificate_arn" {
     condition     = var.api_certificate_arn == null || can(regex("^arn:[a-z-]+:acm:[a-z0-9-]+:[0-9]{12}:certificate/.+$", var.api_certificate_arn))
     error_message = "api_certificate_arn must be the ARN of an ACM certificate."
   }
+
+  validation {
+    condition     = var.api_certificate_arn == null || var.domain_name == null
+    error_message = "api_certificate_arn must be null with domain_name, which brings a certificate of its own."
+  }
 }
 
 variable "api_domain_name" {
-  description = "Name under which the API is reached; null for the load balancer's own. Needed with a certificate, which does not know the load balancer's name."
+  description = "Name under which the API is reached when domain_name is null; null for the load balancer's own. Needed with a certificate, which does not know the load balancer's name."
   type        = string
   default     = null
 
   validation {
     condition     = var.api_certificate_arn == null || var.api_domain_name != null
     error_message = "api_domain_name is needed with api_certificate_arn: the health check verifies the certificate against it."
+  }
+
+  validation {
+    condition     = var.api_domain_name == null || var.domain_name == null
+    error_message = "api_domain_name must be null with domain_name, from which the API's name follows."
   }
 }
 
@@ -490,10 +540,113 @@ variable "api_allowed_cidr_blocks" {
   }
 }
 
+variable "api_test_allowed_cidr_blocks" {
+  description = "IPv4 ranges that may reach the listener on which a release answers before it gets the production traffic; none for nobody."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for block in var.api_test_allowed_cidr_blocks : can(cidrhost(block, 0))])
+    error_message = "api_test_allowed_cidr_blocks must be IPv4 ranges such as 203.0.113.0/24."
+  }
+}
+
 variable "api_access_logs_bucket" {
   description = "Bucket for the load balancer's access logs, with a policy that lets it write; null for none."
   type        = string
   default     = null
+}
+
+# Releases
+
+variable "delivery" {
+  description = "Where releases come from: repositories of the API and of the web app (<owner>/<name>), their branches, and patterns of the files whose change starts a release (none: every change). connection_arn null: Terraform makes a connection, which somebody confirms in the console once. null: no pipeline."
+  type = object({
+    api = object({
+      repository = string
+      branch     = optional(string, "main")
+      paths      = optional(list(string), [])
+    })
+    web = optional(object({
+      repository       = string
+      branch           = optional(string, "main")
+      paths            = optional(list(string), [])
+      api_url_variable = optional(string, "REACT_APP_API_URL") # by which the web app's build is told where the API is
+      output_directory = optional(string, "build")
+    }))
+    connection_arn      = optional(string)
+    connection_provider = optional(string, "GitHub")
+    build_image         = optional(string, "aws/codebuild/amazonlinux-x86_64-standard:5.0")
+    build_compute_type  = optional(string, "BUILD_GENERAL1_SMALL")
+    images_kept         = optional(number, 50)
+  })
+  default = null
+
+  validation {
+    condition     = alltrue([for source in try([var.delivery.api, var.delivery.web], []) : source == null || can(regex("^[^/[:space:]]+/[^[:space:]]+$", source.repository))])
+    error_message = "A repository in delivery must be <owner>/<name>."
+  }
+
+  validation {
+    condition     = alltrue([for source in try([var.delivery.api, var.delivery.web], []) : try(length(source.paths), 0) <= 8])
+    error_message = "paths in delivery must be at most 8 patterns: a trigger of CodePipeline takes no more."
+  }
+
+  validation {
+    condition     = try(var.delivery.connection_arn, null) == null || can(regex("^arn:[a-z-]+:(codestar-connections|codeconnections):[a-z0-9-]+:[0-9]{12}:connection/.+$", var.delivery.connection_arn))
+    error_message = "connection_arn in delivery must be the ARN of a connection."
+  }
+
+  validation {
+    condition     = try(var.delivery.images_kept >= 2, true)
+    error_message = "images_kept in delivery must be at least 2: a rollback needs the image before."
+  }
+}
+
+variable "release_traffic_shift" {
+  description = "How a release shifts traffic: a deployment configuration of CodeDeploy for ECS."
+  type        = string
+  default     = "CodeDeployDefault.ECSCanary10Percent5Minutes"
+
+  validation {
+    condition     = can(regex("^[A-Za-z0-9._+=,@-]{1,100}$", var.release_traffic_shift))
+    error_message = "release_traffic_shift must be the name of a deployment configuration, such as \"CodeDeployDefault.ECSAllAtOnce\"."
+  }
+}
+
+variable "release_termination_wait_minutes" {
+  description = "Minutes to keep the old tasks after a release has all the traffic: as long it can be rolled back within seconds, and a migration does not start."
+  type        = number
+  default     = 5
+
+  validation {
+    condition     = try(var.release_termination_wait_minutes >= 0 && var.release_termination_wait_minutes <= 2880 && floor(var.release_termination_wait_minutes) == var.release_termination_wait_minutes, false)
+    error_message = "release_termination_wait_minutes must be a whole number from 0 to 2880."
+  }
+}
+
+variable "release_alarm_names" {
+  description = "Further CloudWatch alarms that stop a release and roll it back; those on errors and latency of the API do so anyway."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(var.release_alarm_names) <= 7
+    error_message = "release_alarm_names must be at most 7: CodeDeploy watches ten, the API's own included."
+  }
+}
+
+variable "background_jobs_schedule" {
+  description = "When the background jobs start: an EventBridge schedule expression. A run that finds the one before at work does nothing."
+  type        = string
+  default     = "rate(15 minutes)"
+
+  validation {
+    condition     = can(regex("^(rate|cron)[(].+[)]$", var.background_jobs_schedule))
+    error_message = "background_jobs_schedule must be a schedule expression such as \"rate(15 minutes)\" or \"cron(0/15 * * * ? *)\"."
+  }
 }
 
 # Database jobs
@@ -532,4 +685,128 @@ variable "media_jobs_image" {
   description = "Build image of the media jobs."
   type        = string
   default     = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
+}
+
+# Names
+
+variable "domain_name" {
+  description = "Domain with a public hosted zone in this account, such as example.com: production answers on api.example.com and app.example.com, staging on api.staging.example.com and app.staging.example.com, with certificates. null for the names of the load balancer and of CloudFront."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.domain_name == null || (can(regex("^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?[.])+[a-z]{2,63}$", var.domain_name)) && try(length("api.${var.environment}.${var.domain_name}") <= 64, false))
+    error_message = "domain_name must be a domain in small letters such as example.com, and api.<environment>.<domain_name> at most 64 characters: more does not fit into a certificate."
+  }
+}
+
+# Web app
+
+variable "web_price_class" {
+  description = "From where CloudFront answers: PriceClass_100 (North America and Europe), PriceClass_200 (most of the world) or PriceClass_All."
+  type        = string
+  default     = "PriceClass_100"
+
+  validation {
+    condition     = contains(["PriceClass_100", "PriceClass_200", "PriceClass_All"], var.web_price_class)
+    error_message = "web_price_class must be PriceClass_100, PriceClass_200 or PriceClass_All."
+  }
+}
+
+variable "web_content_security_policy" {
+  description = "Header Content-Security-Policy of the web app; null for one that allows the app's own files, calls of the API, and pictures and films over HTTPS."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.web_content_security_policy == null || can(regex("^[^[:cntrl:]]*default-src [^[:cntrl:]]+$", var.web_content_security_policy))
+    error_message = "web_content_security_policy must be one line with a default-src."
+  }
+}
+
+variable "web_access_logs_bucket" {
+  description = "Name of a bucket for CloudFront's access logs, with access lists enabled; null for none."
+  type        = string
+  default     = null
+
+  validation {
+    condition     = var.web_access_logs_bucket == null || can(regex("^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$", var.web_access_logs_bucket))
+    error_message = "web_access_logs_bucket must be the name of a bucket, not a URL or an ARN."
+  }
+}
+
+variable "web_noncurrent_version_days" {
+  description = "Days to keep files of the web app that a release replaced or removed: how far back a release can be taken."
+  type        = number
+  default     = 90
+
+  validation {
+    condition     = try(var.web_noncurrent_version_days >= 1 && floor(var.web_noncurrent_version_days) == var.web_noncurrent_version_days, false)
+    error_message = "web_noncurrent_version_days must be a whole number from 1."
+  }
+}
+
+# Firewalls
+
+variable "firewall" {
+  description = "Put a web ACL before the API: only its own names, AWS's managed rules, a limit of requests for each address."
+  type        = bool
+  default     = true
+}
+
+variable "web_firewall" {
+  description = "Put a web ACL before the web app too. It serves files only, so that is mostly a matter of the limit."
+  type        = bool
+  default     = false
+}
+
+variable "firewall_rate_limit" {
+  description = "Most requests of one address in five minutes, before a firewall blocks it; null for no limit. Many people can share an address."
+  type        = number
+  default     = 2000
+
+  validation {
+    condition     = var.firewall_rate_limit == null || try(var.firewall_rate_limit >= 10 && var.firewall_rate_limit <= 2000000000, false)
+    error_message = "firewall_rate_limit must be 10 to 2000000000, or null."
+  }
+}
+
+variable "firewall_hosts" {
+  description = "Further names under which clients ask for the API, besides its own and the load balancer's."
+  type        = list(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = alltrue([for host in var.firewall_hosts : can(regex("^[a-z0-9][a-z0-9.-]*[a-z0-9]$", host))])
+    error_message = "firewall_hosts must be host names or addresses in small letters, without a port."
+  }
+
+  validation {
+    condition     = length(join("|", var.firewall_hosts)) <= 256
+    error_message = "firewall_hosts must have 256 characters at most together: a rule of the firewall takes 512."
+  }
+}
+
+# Alarms
+
+variable "alarm_thresholds" {
+  description = "When an alarm is raised: shares of answers with 5xx in per cent, the 95th percentile of the latency in seconds, CPU of a database in per cent, free storage of it in per cent, connections to it (a db.t4g.medium takes about 400)."
+  nullable    = false
+  type = object({
+    balancer_errors_percent       = optional(number, 2)
+    target_errors_percent         = optional(number, 5)
+    latency_seconds               = optional(number, 2)
+    database_cpu_percent          = optional(number, 85)
+    database_free_storage_percent = optional(number, 15)
+    database_connections          = optional(number, 300)
+  })
+  default = {}
+
+  validation {
+    condition = alltrue([
+      for name, value in var.alarm_thresholds : endswith(name, "_percent") ? try(value > 0 && value < 100, false) : try(value > 0, false)
+    ])
+    error_message = "alarm_thresholds must be above 0, and shares (…_percent) below 100."
+  }
 }

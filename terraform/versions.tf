@@ -20,3 +20,18 @@ provider "aws" {
     }
   }
 }
+
+# What AWS keeps in one region for the whole world: certificates and firewalls of CloudFront.
+provider "aws" {
+  alias             = "global"
+  region            = "us-east-1"
+  s3_use_path_style = var.s3_use_path_style
+
+  default_tags {
+    tags = {
+      Project     = "know-me"
+      Environment = var.environment
+      ManagedBy   = "terraform"
+    }
+  }
+}

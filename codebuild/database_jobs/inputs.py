@@ -19,6 +19,9 @@ class Database(BaseModel):
     database_name: Name
     master_secret_arn: Name
     application_secret_arn: Name | None = None
+    application_secret_label: Name | None = Field(
+        default=None, description="staging label of the secret's version that is this generation's"
+    )
     application_role: Name
     allocated_storage: int | None = Field(default=None, gt=0, description="GiB; unknown when absent")
 

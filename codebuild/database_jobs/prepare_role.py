@@ -26,12 +26,16 @@ def run(context: JobContext) -> Figures:
     """Create (or repair) the role, its password, its secret and its ownership of the database."""
     server = context.candidate
     database = server.database
-    required(
-        database.application_secret_arn,
-        "DatabaseJobFailed",
-        f"The manifest names no application secret for generation {database.generation}.",
-        "Apply the infrastructure again: Terraform creates the secret.",
-    )
+    for what, named in (
+        ("application secret", database.application_secret_arn),
+        ("label of the application secret", database.application_secret_label),
+    ):
+        required(
+            named,
+            "DatabaseJobFailed",
+            f"The manifest names no {what} for generation {database.generation}.",
+            "Apply the infrastructure again: Terraform creates the secret and publishes the manifest.",
+        )
     with server.connect("postgres") as connection:
         password = fresh_password(context.secrets, database, context.inputs.run_id)
         created = ensure_role(connection, database.application_role, password)
@@ -49,11 +53,11 @@ def run(context: JobContext) -> Figures:
 def fresh_password(secrets: Any, database: Database, run_id: str) -> str:
     """Return this run's password for the role, storing the secret first; a repeated job finds the same one.
 
-    The version's id derives from the run, so that Secrets Manager makes one version per run however often it
-    is asked.
+    The version gets the generation's label and no other: which generation the app uses is not decided here.
+    Its id derives from the run, so that Secrets Manager makes one version per run however often it is asked.
     """
     arn = database.application_secret_arn
-    token = hashlib.sha256(f"{run_id} {arn}".encode()).hexdigest()
+    token = hashlib.sha256(f"{run_id} {arn} {database.generation}".encode()).hexdigest()
     try:
         stored = json.loads(secrets.get_secret_value(SecretId=arn, VersionId=token)["SecretString"])
         return str(stored["password"])
@@ -69,7 +73,13 @@ def fresh_password(secrets: Any, database: Database, run_id: str) -> str:
         "dbname": database.database_name,
         "engine": "postgres",
     }
-    secrets.put_secret_value(SecretId=arn, ClientRequestToken=token, SecretString=json.dumps(document))
+    # The very first version of a secret gets AWSCURRENT besides, by Secrets Manager's own rule.
+    secrets.put_secret_value(
+        SecretId=arn,
+        ClientRequestToken=token,
+        SecretString=json.dumps(document),
+        VersionStages=[database.application_secret_label],
+    )
     return password
 
 

@@ -28,7 +28,8 @@ def parser() -> argparse.ArgumentParser:
         prog="python -m terraform_jobs",
         description="Terraform as the provision runbook runs it: make a plan, later apply exactly that plan.",
         epilog="plan and apply read ENVIRONMENT, STATE_BUCKET, GENERATIONS_PARAMETER, RUN_ID, RUN_FOLDER, "
-        "BACKEND_CONFIG (JSON, optional) and AWS_REGION, and write jobs/terraform-<action>.json in the run "
+        "BACKEND_CONFIG (JSON, optional), DESTROY (true or false), TARGETS and REPLACE (JSON lists of "
+        "addresses, optional) and AWS_REGION, and write jobs/terraform-<action>.json in the run "
         "folder. Exit codes: 0 done, 1 failed (the cause is on standard error and in that file), "
         "2 wrong usage.",
     )
@@ -41,8 +42,8 @@ def parser() -> argparse.ArgumentParser:
     subcommands = top.add_subparsers(dest="action", required=True, metavar="action")
     subcommands.add_parser(
         "install",
-        help=f"use the terraform on PATH when it is {'.'.join(map(str, installation.OLDEST))} or newer, "
-        f"otherwise download {installation.PINNED}",
+        help=f"use the terraform on PATH when it has the version of {installation.VERSION_FILE.name}, "
+        "otherwise download that version",
     )
     for name, summary in {
         "plan": "make a plan and store it in the run folder",

@@ -1,15 +1,30 @@
-"""The error that a person meets when Terraform cannot do what a run asked, and what to do about it."""
+"""The errors that a person meets when Terraform cannot do what a run asked, and what to do about it."""
 
 import re
 
 LONGEST_CAUSE = 2000
 """Characters of Terraform's own words that a cause keeps; the rest is in the build's log."""
 
+STALE = re.compile(r"Saved plan is stale|Saved plan does not match the given state", re.IGNORECASE)
+"""Terraform's own refusals of a plan that was made from another state."""
+
+NEW_PLAN = "Start the run again: it makes a new plan."
+
 REMEDIES = (
     (
-        re.compile(r"Saved plan is stale", re.IGNORECASE),
-        "The state of the infrastructure has changed since this plan was made. "
-        "Start the run again: it makes a new plan.",
+        re.compile(r"Instance cannot be destroyed"),
+        "The configuration protects what is named (lifecycle.prevent_destroy). Take back what would replace "
+        "or delete it; a store is replaced by the runbook `migrate`.",
+    ),
+    (
+        re.compile(r"deletion protection|BucketNotEmpty|is already scheduled for deletion"),
+        "AWS protects what is named. To delete it on purpose, apply deletion_protection = false first (and "
+        "look at what it holds); a name that waits for its deletion can be used when that is over.",
+    ),
+    (
+        re.compile(r"Invalid target|Invalid (force-)?replace address"),
+        "Correct the addresses in `targets` and `replace` (plan.txt of an earlier run has all addresses), "
+        "and start the run again.",
     ),
     (
         re.compile(r"Error acquiring the state lock"),
@@ -48,6 +63,10 @@ class ProvisionFailed(Exception):  # noqa: N818 - the name is the one that a per
         self.remedy = remedy
 
 
+class PlanStale(ProvisionFailed):
+    """The state has changed since the plan was made: it would not do what was looked at."""
+
+
 def failure_of(action: str, output: str) -> ProvisionFailed:
     """Return the error that describes a failed command.
 
@@ -61,6 +80,12 @@ def failure_of(action: str, output: str) -> ProvisionFailed:
     words = plain(output) or "It gave no reason."
     if len(words) > LONGEST_CAUSE:
         words = f"{words[:LONGEST_CAUSE].rstrip()} …"
+    if STALE.search(output):
+        return PlanStale(
+            f"{action} failed: {words} The state of the infrastructure has changed since this plan was made; "
+            "nothing was applied.",
+            NEW_PLAN,
+        )
     remedy = next((remedy for pattern, remedy in REMEDIES if pattern.search(output)), OTHERWISE)
     return ProvisionFailed(f"{action} failed: {words}", remedy)
 

@@ -59,6 +59,12 @@ def count_changes(summary: Mapping[str, Any], *, empty: bool) -> int:
     return max(1, changes)
 
 
+def count_resources(state: Mapping[str, Any]) -> int:
+    """Return how many resources a state has, as `terraform state pull` prints it."""
+    managed = [entry for entry in state.get("resources", []) if entry.get("mode") == "managed"]
+    return sum(len(entry["instances"]) for entry in managed)
+
+
 def sentence(summary: Mapping[str, Any]) -> str:
     """Return the plan in one line for the log."""
     if not summary["changes"]:

@@ -3,14 +3,25 @@
 import json
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from terraform_jobs.errors import ProvisionFailed
 
 Name = Annotated[str, Field(pattern=r"^[a-z](-?[a-z0-9])+$", min_length=2, max_length=16)]
 """An environment's name (docs/develop/contracts.md)."""
+
+Address = Annotated[str, Field(pattern=r"^[A-Za-z_][^\x00-\x1f]*$", max_length=500)]
+"""A Terraform address. The request was checked in detail; here it must not be taken for an option."""
 
 
 class Settings(BaseModel):
@@ -25,17 +36,35 @@ class Settings(BaseModel):
     run_folder: str = Field(alias="RUN_FOLDER", pattern=r"^s3://[a-z0-9.-]+/.+[^/]$")
     generations_parameter: str = Field(alias="GENERATIONS_PARAMETER", pattern=r"^/.+")
     backend_config: dict[str, Any] = Field(default_factory=dict, alias="BACKEND_CONFIG")
+    destroy: bool = Field(default=False, alias="DESTROY")
+    targets: tuple[Address, ...] = Field(default=(), alias="TARGETS")
+    replace: tuple[Address, ...] = Field(default=(), alias="REPLACE")
 
-    @field_validator("backend_config", mode="before")
+    @field_validator("backend_config", "targets", "replace", mode="before")
     @classmethod
-    def _parse(cls, value: object) -> object:
-        """Accept a JSON object as text; empty is none."""
+    def _parse(cls, value: object, field: ValidationInfo) -> object:
+        """Accept JSON as text; empty is none."""
         if not isinstance(value, str):
             return value
         try:
-            return json.loads(value or "{}")
+            return json.loads(value or ("{}" if field.field_name == "backend_config" else "[]"))
         except json.JSONDecodeError as error:
             raise ValueError(f"not JSON: {error}") from error
+
+    @field_validator("destroy", mode="before")
+    @classmethod
+    def _yes_or_no(cls, value: object) -> object:
+        """Accept `true` and `false` only: what deletes everything is not guessed."""
+        known = {"": False, "true": True, "false": False, True: True, False: False}
+        if isinstance(value, str | bool) and value in known:
+            return known[value]
+        raise ValueError("neither true nor false")
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> Self:
+        if self.destroy and self.replace:
+            raise ValueError("DESTROY and REPLACE exclude each other")
+        return self
 
     @property
     def backend(self) -> dict[str, Any]:
@@ -62,7 +91,8 @@ def read_settings(variables: Mapping[str, str]) -> Settings:
         return Settings.model_validate(known)
     except ValidationError as error:
         faults = "; ".join(
-            f"{fault['loc'][0]} {re.sub('^Value error, ', '', fault['msg'])}" for fault in error.errors()
+            f"{'.'.join(map(str, fault['loc']))} {re.sub('^Value error, ', '', fault['msg'])}".strip()
+            for fault in error.errors()
         )
         raise ProvisionFailed(
             f"The Terraform build's environment variables are not usable: {faults}.",

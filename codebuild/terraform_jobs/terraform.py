@@ -1,12 +1,14 @@
 """Running the `terraform` program: its output streamed, its errors kept, a stop passed on once."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import IO, Any
@@ -17,6 +19,37 @@ LOCK_TIMEOUT = "10m"
 """How long a command waits for another run's state lock."""
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+PROGRESS = re.compile(
+    r"^\S.*: (Refreshing state\.\.\.|Reading\.\.\.|Still reading\.\.\.|Read complete after |Preparing import)"
+    r"|^(Acquiring|Releasing) state lock\. This may take"
+)
+FOOTER = re.compile(r"\n─+\n+Saved the plan to:")
+
+
+@dataclass(frozen=True)
+class Scope:
+    """What a plan is about, when it is not everything.
+
+    Attributes
+    ----------
+    destroy
+        Delete instead of making.
+    targets, replace
+        Addresses: only these and what they depend on; make these anew.
+    """
+
+    destroy: bool = False
+    targets: Sequence[str] = ()
+    replace: Sequence[str] = ()
+
+    def options(self) -> list[str]:
+        """Return the options of `terraform plan`."""
+        return [
+            *(["-destroy"] if self.destroy else []),
+            *(f"-target={address}" for address in self.targets),
+            *(f"-replace={address}" for address in self.replace),
+        ]
 
 
 class Stopped(Exception):  # noqa: N818 - not an error of ours
@@ -65,22 +98,27 @@ class Terraform:
         """Select the workspace; create it when it is missing."""
         self._stream("workspace", "select", "-or-create=true", name)
 
-    def plan(self, plan: Path, variable_files: Sequence[Path]) -> bool:
-        """Write a plan; True when it would change anything."""
+    def plan(self, plan: Path, variable_files: Sequence[Path], scope: Scope) -> tuple[bool, str]:
+        """Write a plan.
+
+        Returns
+        -------
+        bool
+            Whether it would change anything.
+        str
+            The plan as a person reads it: what Terraform said while it planned. Asking for it afterwards
+            (`terraform show`) would load the providers once more.
+        """
         files = [f"-var-file={file}" for file in variable_files]
-        code = self._stream(
+        code, said = self._stream(
             "plan", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", "-detailed-exitcode", f"-out={plan}",
-            *files, accept=(0, 2),
+            *files, *scope.options(), accept=(0, 2),
         )  # fmt: skip
-        return code == 2
+        return code == 2, readable(said)
 
     def apply(self, plan: Path) -> None:
         """Apply a plan, exactly."""
         self._stream("apply", "-input=false", f"-lock-timeout={LOCK_TIMEOUT}", str(plan))
-
-    def show(self, plan: Path) -> str:
-        """Return the plan as a person reads it."""
-        return self._capture("show", str(plan))
 
     def show_json(self, plan: Path) -> Any:
         """Return the plan as a document."""
@@ -103,18 +141,29 @@ class Terraform:
             raise failure_of(f"terraform {arguments[0]}", done.stderr)
         return done.stdout
 
-    def _stream(self, *arguments: str, accept: Sequence[int] = (0,)) -> int:
-        """Run a command whose output goes to the log as it comes; return its exit code."""
+    def _stream(self, *arguments: str, accept: Sequence[int] = (0,)) -> tuple[int, str]:
+        """Run a command whose output goes to the log as it comes; return exit code and standard output."""
         name = f"terraform {arguments[0]}"
         # A session of its own: Terraform ends cleanly on the first stop signal and lets go of everything,
         # state included, on the second. So it gets exactly one, from us.
         process = subprocess.Popen(
-            self._command(arguments), stderr=subprocess.PIPE, text=True, start_new_session=True
+            self._command(arguments),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
         )
-        assert process.stderr is not None  # noqa: S101 - what PIPE means
         said: list[str] = []
-        reader = threading.Thread(target=_echo, args=(process.stderr, said))
-        reader.start()
+        complained: list[str] = []
+        readers = [
+            threading.Thread(target=_echo, args=(stream, log, lines))
+            for stream, log, lines in (
+                (process.stdout, sys.stdout, said),
+                (process.stderr, sys.stderr, complained),
+            )
+        ]
+        for reader in readers:
+            reader.start()
         try:
             code = process.wait()
         except Stopped as stopped:
@@ -126,15 +175,22 @@ class Terraform:
                 "Start the run again.",
             ) from stopped
         finally:
-            reader.join()
+            for reader in readers:
+                reader.join()
         if code not in accept:
-            raise failure_of(name, "".join(said))
-        return code
+            raise failure_of(name, "".join(complained))
+        return code, "".join(said)
 
 
-def _echo(stream: IO[str], said: list[str]) -> None:
-    """Pass lines on to standard error and remember them."""
+def readable(said: str) -> str:
+    """Return what `terraform plan` said without its progress and without what to type next."""
+    kept = [line for line in said.splitlines() if not PROGRESS.search(line)]
+    return FOOTER.split("\n".join(kept), maxsplit=1)[0].strip() + "\n"
+
+
+def _echo(stream: IO[str], log: IO[str], said: list[str]) -> None:
+    """Pass lines on to the log and remember them."""
     for line in stream:
-        sys.stderr.write(line)
-        sys.stderr.flush()
+        log.write(line)
+        log.flush()
         said.append(line)

@@ -1,5 +1,6 @@
 """AWS clients as the steps use them."""
 
+from collections.abc import Callable
 from typing import Any
 
 import boto3
@@ -15,3 +16,14 @@ def client(service: str) -> Any:
 def error_code(error: ClientError) -> str:
     """Return the code by which AWS names an error."""
     return str(error.response.get("Error", {}).get("Code", ""))
+
+
+def written_if_true(write: Callable[..., Any], **arguments: Any) -> bool:
+    """Call a conditional write of DynamoDB; return whether its condition was true, and it was written."""
+    try:
+        write(**arguments)
+    except ClientError as error:
+        if error_code(error) == "ConditionalCheckFailedException":
+            return False
+        raise
+    return True

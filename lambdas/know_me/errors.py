@@ -33,6 +33,22 @@ class InvalidRequest(RunbookError):  # noqa: N818 - the contract's name, shown b
         return cls(f"The request is refused: {'; '.join(faults)}.", remedy)
 
 
+class ApprovalForged(RunbookError):  # noqa: N818
+    """A link is not one that was sent: something in it was changed, or its request is long gone."""
+
+
+class ApprovalDecided(RunbookError):  # noqa: N818
+    """Somebody decided otherwise before."""
+
+
+class ApprovalExpired(RunbookError):  # noqa: N818
+    """The run does not wait for a decision any more."""
+
+
+class ApprovalUndelivered(RunbookError):  # noqa: N818
+    """The decision stands, but the run could not be told of it."""
+
+
 class LockHeld(RunbookError):  # noqa: N818
     """Another run works on the environment."""
 
@@ -47,6 +63,22 @@ class PreflightFailed(RunbookError):  # noqa: N818
 
 class ProvisionFailed(RunbookError):  # noqa: N818
     """Terraform's plan or apply failed."""
+
+
+class PlanStale(RunbookError):  # noqa: N818
+    """The state has changed since the plan was made."""
+
+
+class PlanRefused(RunbookError):  # noqa: N818
+    """A plan would delete or replace what holds data."""
+
+
+class ApprovalRejected(RunbookError):  # noqa: N818
+    """Somebody said no to a plan."""
+
+
+class ApprovalTimedOut(RunbookError):  # noqa: N818
+    """Nobody decided about a plan in time."""
 
 
 class QuiesceTimedOut(RunbookError):  # noqa: N818
@@ -103,3 +135,23 @@ class SmokeTestFailed(RunbookError):  # noqa: N818
 
 class ReturnFailed(RunbookError):  # noqa: N818
     """The environment could not be brought back to the old stores."""
+
+
+class InvalidRelease(RunbookError):  # noqa: N818
+    """A deployment does not say which task definition of the environment it brings."""
+
+
+class SchemaMigrationFailed(RunbookError):  # noqa: N818
+    """The image's `migrate` command ended with an error, or never ran."""
+
+
+class SchemaMigrationTimedOut(RunbookError):  # noqa: N818
+    """The image's `migrate` command took longer than it may."""
+
+
+class BackgroundJobsFailed(RunbookError):  # noqa: N818
+    """The image's `background-jobs` command ended with an error, or never ran."""
+
+
+class BackgroundJobsTimedOut(RunbookError):  # noqa: N818
+    """The image's `background-jobs` command took longer than it may."""

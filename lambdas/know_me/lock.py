@@ -8,10 +8,9 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Literal
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel
 
-from know_me.aws import error_code
+from know_me.aws import written_if_true
 from know_me.builds import running_builds
 from know_me.errors import InvalidRequest, LockHeld
 from know_me.executions import execution_status
@@ -65,8 +64,9 @@ class LockTable:
                     ":execution": {"S": instead_of.execution_arn},
                 },
             }
-        return self._conditional(
+        return written_if_true(
             self._dynamodb.put_item,
+            TableName=self._table,
             Item={
                 name: {"N" if isinstance(value, int) else "S": str(value)}
                 for name, value in lock.model_dump(exclude_none=True).items()
@@ -76,8 +76,9 @@ class LockTable:
 
     def claim(self, lock: Lock, returning_by: str) -> bool:
         """Note which `return` clears up, if nobody else did since the lock was read."""
-        return self._conditional(
+        return written_if_true(
             self._dynamodb.update_item,
+            TableName=self._table,
             Key=self._key,
             UpdateExpression="SET returning_by = :me, return_attempt = :next",
             ConditionExpression="run_id = :run AND return_attempt = :seen",
@@ -91,21 +92,13 @@ class LockTable:
 
     def release(self, run_id: str) -> bool:
         """Free the environment when the run holds it; return whether it did."""
-        return self._conditional(
+        return written_if_true(
             self._dynamodb.delete_item,
+            TableName=self._table,
             Key=self._key,
             ConditionExpression="run_id = :run",
             ExpressionAttributeValues={":run": {"S": run_id}},
         )
-
-    def _conditional(self, call: Callable[..., Any], **arguments: Any) -> bool:
-        try:
-            call(TableName=self._table, **arguments)
-        except ClientError as error:
-            if error_code(error) == "ConditionalCheckFailedException":
-                return False
-            raise
-        return True
 
 
 def take(

@@ -1,11 +1,14 @@
 """The manifest: what exists in an environment, as Terraform publishes it (contracts, section 2)."""
 
+import json
 from typing import Any, Generic, Literal, Self, TypeVar
 
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from know_me.errors import ManifestMissing
+from know_me.generations import STORES
+from know_me.generations import Store as StoreName
 from know_me.names import Slug, manifest_parameter
 from know_me.wording import faults_of
 
@@ -61,8 +64,18 @@ class Pipeline(Part):
     stages: list[str]
 
 
+class Deployment(Part):
+    """A deployment group of CodeDeploy, which puts releases of a service in place."""
+
+    application: str
+    deployment_group: str
+
+
 class DatabaseGeneration(Part):
-    """One incarnation of the database: where it is and which secrets open it (by name)."""
+    """One incarnation of the database: where it is and which secrets open it (by name).
+
+    The application secret is the environment's; this generation is the version with the label.
+    """
 
     generation: Slug
     instance_id: str
@@ -73,6 +86,7 @@ class DatabaseGeneration(Part):
     allocated_storage: int = Field(gt=0, description="GiB")
     master_secret_arn: str
     application_secret_arn: str
+    application_secret_label: str
     application_role: str
     subnet_ids: list[str]
     security_group_ids: list[str]
@@ -139,10 +153,12 @@ class Manifest(Part):
     rules: list[Rule]
     schedules: list[Schedule]
     pipelines: list[Pipeline]
+    deployments: list[Deployment] = []
     database: Store[DatabaseGeneration]
     media: MediaStore
     builds: Builds
     health_check_url: str
+    web_url: str
     alarm_arns: list[str]
     topic_arns: list[str]
 
@@ -150,6 +166,43 @@ class Manifest(Part):
     def active_database(self) -> DatabaseGeneration:
         """The database that the app uses."""
         return self.database.generations[self.database.active]
+
+    @property
+    def active_bucket(self) -> MediaGeneration:
+        """The media bucket that the app uses."""
+        return self.media.generations[self.media.active]
+
+    @property
+    def api(self) -> Service:
+        """The service whose image migrates the schema and runs the background jobs."""
+        return self.services[0]
+
+
+def read_published_generations(ssm: Any, environment: str) -> dict[StoreName, frozenset[str]] | None:
+    """Return the generations that Terraform has published; None when there is no manifest yet.
+
+    Nothing else of the manifest is looked at: one of an earlier version of the project tells them too.
+
+    Raises
+    ------
+    ManifestMissing
+        The parameter holds something else.
+    """
+    name = manifest_parameter(environment)
+    try:
+        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ParameterNotFound":
+            return None
+        raise
+    try:
+        document = json.loads(value)
+        return {store: frozenset(document[store]["generations"]) for store in STORES}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ManifestMissing(
+            f"The manifest {name} does not say which generations there are.",
+            "Put an earlier version of the parameter back (aws ssm get-parameter-history).",
+        ) from error
 
 
 def read_manifest(ssm: Any, environment: str) -> Manifest:

@@ -16,8 +16,12 @@ SLUG_PATTERN = r"^[a-z](?:-?[a-z0-9]){1,15}$"
 RUN_ID_PATTERN = r"^[A-Za-z0-9_-]{1,60}$"
 """A name of an execution (80 characters in Step Functions) with room for the suffixes of its children."""
 
+EXECUTION_NAME_PATTERN = r"^[A-Za-z0-9_-]{1,80}$"
+"""Names of executions that are not a run id: children have suffixes, EventBridge makes long ones."""
+
 Slug = Annotated[str, StringConstraints(strict=True, pattern=SLUG_PATTERN, max_length=16)]
 RunId = Annotated[str, StringConstraints(strict=True, pattern=RUN_ID_PATTERN)]
+ExecutionName = Annotated[str, StringConstraints(strict=True, pattern=EXECUTION_NAME_PATTERN)]
 
 COLOURS = ("blue", "green", "amber", "violet", "teal", "coral", "indigo", "olive")
 
@@ -30,6 +34,36 @@ def manifest_parameter(environment: str) -> str:
 def generations_parameter(environment: str) -> str:
     """Return the SSM parameter by which the runbooks tell Terraform which generations there are."""
     return f"/know-me/{environment}/generations"
+
+
+def media_bucket_parameter(environment: str) -> str:
+    """Return the SSM parameter by which tasks know the bucket of the app's files."""
+    return f"/know-me/{environment}/media/bucket"
+
+
+def approval_url_parameter(environment: str) -> str:
+    """Return the SSM parameter with the address of the page on which plans are decided."""
+    return f"/know-me/{environment}/approval-url"
+
+
+def approval_key_secret(environment: str) -> str:
+    """Return the name of the secret with the key that signs links to that page."""
+    return f"know-me/{environment}/approval-key"
+
+
+def approvals_table(environment: str) -> str:
+    """Return the table of the plans that wait, or waited, for a decision."""
+    return f"know-me-{environment}-approvals"
+
+
+def decide_function(environment: str) -> str:
+    """Return the name of the function that takes decisions."""
+    return f"know-me-{environment}-decide-approval"
+
+
+def bundle_execution(version_id: str) -> str:
+    """Return the name of the execution that provisions a version of a bundle: the same one every time."""
+    return f"bundle-{hashlib.sha256(version_id.encode()).hexdigest()[:16]}"
 
 
 def snapshot_name(environment: str, run_id: str) -> str:

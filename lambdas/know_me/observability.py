@@ -22,13 +22,17 @@ Event = TypeVar("Event", bound=BaseModel)
 Handler = Callable[[dict[str, Any], LambdaContext], Any]
 
 
-def step(model: type[Event]) -> Callable[[Callable[[Event, Settings, Logger], Any]], Handler]:
+def step(
+    model: type[Event], *, log_result: bool = True
+) -> Callable[[Callable[[Event, Settings, Logger], Any]], Handler]:
     """Make a Lambda handler of a step's function.
 
     Parameters
     ----------
     model : type of BaseModel
         What the state machine passes; a `run_id` in it is put on every log line.
+    log_result : bool
+        Whether the log may hold the result: not when it has a secret in it, a signed link for instance.
     """
 
     def decorate(function: Callable[[Event, Settings, Logger], Any]) -> Handler:
@@ -53,7 +57,7 @@ def step(model: type[Event]) -> Callable[[Callable[[Event, Settings, Logger], An
                 raise
             else:
                 metrics.add_metric(name="Succeeded", unit=MetricUnit.Count, value=1)
-                logger.info("The step succeeded", extra={"result": _plain(result)})
+                logger.info("The step succeeded", extra={"result": _plain(result)} if log_result else None)
                 return _plain(result)
             finally:
                 metrics.flush_metrics()

@@ -15,6 +15,8 @@ from know_me.executions import running_executions
 from know_me.findings import Finding
 from know_me.manifest import Manifest
 from know_me.media_checks import MEDIA_CHECKS
+from know_me.name_checks import a_label_is_free, stores_are_read_by_name
+from know_me.releases import busy_stages, deployments_under_way
 from know_me.requests import Migration
 from know_me.settings import Settings
 from know_me.wording import duration, listed
@@ -287,18 +289,26 @@ def _steadiness(name: str, state: dict[str, Any]) -> Finding:
 def pipelines_are_idle(around: Surroundings) -> Iterator[Finding]:
     """A pipeline that executes may deploy during the migration."""
     for pipeline in around.manifest.pipelines:
-        state = around.client("codepipeline").get_pipeline_state(name=pipeline.name)
-        busy = [
-            stage["stageName"]
-            for stage in state["stageStates"]
-            if stage.get("latestExecution", {}).get("status") in ("InProgress", "Stopping")
-        ]
+        busy = busy_stages(around.client("codepipeline"), pipeline.name)
         yield either(
             pipeline.name,
             busy,
             "The pipeline is idle",
             f"The pipeline executes {listed(busy)}",
             "Wait until it has ended, or stop it",
+        )
+
+
+def no_release_is_under_way(around: Surroundings) -> Iterator[Finding]:
+    """A deployment that is not over may roll back, and so start or end tasks, during the migration."""
+    for deployment in around.manifest.deployments:
+        busy = deployments_under_way(around.client("codedeploy"), [deployment])
+        yield either(
+            deployment.application,
+            busy,
+            "No deployment is under way",
+            f"Not over yet: {listed(busy)}",
+            "Wait until it has ended, its termination wait included, or stop it (aws deploy stop-deployment)",
         )
 
 
@@ -376,12 +386,15 @@ DATABASE_CHECKS: dict[str, Check] = {
     "storage": storage_is_enough,
     "engine version": engine_version_is_offered,
     "deletion protection": deletion_protection_is_noted,
+    "labels": a_label_is_free,
 }
 """When the database moves."""
 
 CHECKS: dict[str, Check] = {
     "services": services_are_steady,
+    "names of the stores": stores_are_read_by_name,
     "pipelines": pipelines_are_idle,
+    "releases": no_release_is_under_way,
     "alarms": alarms_are_quiet,
     "scheduled work": scheduled_work_is_listed,
     "other runs": no_other_run_is_under_way,

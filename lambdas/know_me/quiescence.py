@@ -13,7 +13,7 @@ from pydantic import BaseModel
 
 from know_me.aws import error_code
 from know_me.errors import QuiesceTimedOut, ResumeFailed
-from know_me.manifest import Manifest
+from know_me.manifest import Deployment, Manifest
 from know_me.wording import listed
 
 REASON = "Know Me migration"
@@ -92,6 +92,7 @@ class Quiesced(BaseModel):
     rules: list[RecordedRule]
     schedules: list[RecordedSchedule]
     pipelines: list[RecordedPipeline]
+    deployments: list[Deployment] = []
 
 
 class Clients:
@@ -154,6 +155,7 @@ def record(aws: Clients, manifest: Manifest, recorded_at: str) -> Quiesced:
             )
             for pipeline in manifest.pipelines
         ],
+        deployments=manifest.deployments,
     )
 
 
@@ -187,10 +189,8 @@ def _transitions(codepipeline: Any, name: str, stages: Iterable[str]) -> list[Re
 # ---------------------------------------------------------------- quiesce
 
 
-def quiesce(aws: Clients, recorded: Quiesced) -> None:
-    """Stop everything recorded; what could start tasks again first, the services last. Safe to repeat."""
-    for target in recorded.scalable_targets:
-        _suspend(aws.autoscaling, target, dict.fromkeys(SUSPENSIONS, True))
+def hold(aws: Clients, recorded: Quiesced) -> None:
+    """Let nothing new begin: releases, rules, schedules. What is under way goes on. Safe to repeat."""
     for pipeline in recorded.pipelines:
         for transition in pipeline.transitions:
             if transition.enabled:
@@ -206,6 +206,13 @@ def quiesce(aws: Clients, recorded: Quiesced) -> None:
     for schedule in recorded.schedules:
         if schedule.state != "DISABLED":
             _set_schedule(aws.scheduler, schedule, "DISABLED")
+
+
+def quiesce(aws: Clients, recorded: Quiesced) -> None:
+    """Stop everything recorded; what could start tasks again first, the services last. Safe to repeat."""
+    for target in recorded.scalable_targets:
+        _suspend(aws.autoscaling, target, dict.fromkeys(SUSPENSIONS, True))
+    hold(aws, recorded)
     for service in recorded.services:
         aws.ecs.update_service(cluster=service.cluster, service=service.name, desiredCount=0)
 
@@ -214,20 +221,21 @@ def still_running(aws: Clients, recorded: Quiesced) -> list[str]:
     """Return what of the services has not stopped, in words; empty when all is quiet."""
     found = []
     for service in recorded.services:
-        tasks = [
-            arn
-            for status in ("RUNNING", "STOPPED")  # desired status: a task that is stopping has STOPPED
-            for arn in aws.ecs.list_tasks(
-                cluster=service.cluster, serviceName=service.name, desiredStatus=status
-            )["taskArns"]
-        ]
-        alive = [task for task in _tasks(aws.ecs, service.cluster, tasks) if task["lastStatus"] != "STOPPED"]
+        # desired status: a task that is stopping has STOPPED
+        tasks = tasks_of(aws.ecs, service.cluster, service.name, "RUNNING", "STOPPED")
+        alive = [task for task in tasks if task["lastStatus"] != "STOPPED"]
         if alive:
             found.append(f"{len(alive)} task{'s' if len(alive) > 1 else ''} of {service.name}")
     return found
 
 
-def _tasks(ecs: Any, cluster: str, arns: list[str]) -> Iterable[dict[str, Any]]:
+def tasks_of(ecs: Any, cluster: str, service: str, *desired: str) -> Iterator[dict[str, Any]]:
+    """Yield the tasks of a service that have one of some desired statuses."""
+    arns = [
+        arn
+        for status in desired
+        for arn in ecs.list_tasks(cluster=cluster, serviceName=service, desiredStatus=status)["taskArns"]
+    ]
     for start in range(0, len(arns), 100):  # DescribeTasks takes a hundred
         yield from ecs.describe_tasks(cluster=cluster, tasks=arns[start : start + 100])["tasks"]
 

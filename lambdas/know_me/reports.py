@@ -11,12 +11,25 @@ from know_me.failures import Failure
 from know_me.findings import Finding
 from know_me.generations import STORES, Generations, unfinished_media
 from know_me.media_report import MediaReport, compose_media
+from know_me.plan_report import Approval, PlanReport, compose_plan, difference_in_words, plan_in_words
 from know_me.run_folder import RunFolder
 from know_me.timeline import Entry
 from know_me.wording import counted, duration, listed, size, stores_in_words
 
 Outcome = Literal[
-    "migrated", "preflight_passed", "provisioned", "nothing_to_change", "failed", "returned", "return_failed"
+    "migrated",
+    "preflight_passed",
+    "provisioned",
+    "nothing_to_change",
+    "planned",
+    "drift_found",
+    "destroyed",
+    "refused",
+    "rejected",
+    "approval_timed_out",
+    "failed",
+    "returned",
+    "return_failed",
 ]
 Runbook = Literal["migrate", "provision", "return"]
 
@@ -25,15 +38,23 @@ SENTENCES: dict[str, str] = {
     "preflight_passed": "{environment} is ready to migrate; nothing was changed.",
     "provisioned": "{environment} is as Terraform describes it.",
     "nothing_to_change": "{environment} was already as Terraform describes it; nothing was changed.",
+    "planned": "The plan for {environment} is made; nothing was applied.",
+    "drift_found": "{environment} is not as Terraform describes it; nothing was changed.",
+    "destroyed": "What Terraform made for {environment} is deleted.",
+    "refused": "The plan for {environment} is refused: it would take what holds data. Nothing was applied.",
+    "rejected": "The plan for {environment} was rejected; nothing was applied.",
+    "approval_timed_out": "Nobody decided about the plan for {environment} in time; nothing was applied.",
     "failed": "The run failed.",
     "returned": "The migration failed; {environment} runs on {old} again.",
     "untouched": "The migration ended before anything was touched; {environment} runs on {same} as before.",
     "return_failed": "The migration failed and could not be taken back: {environment} needs you.",
 }
 
-GOOD = frozenset({"migrated", "preflight_passed", "provisioned", "nothing_to_change"})
+GOOD = frozenset({"migrated", "preflight_passed", "provisioned", "nothing_to_change", "planned", "destroyed"})
 
 JOBS = (
+    "terraform-plan",
+    "terraform-apply",
     "inspect",
     "before-survey",
     "inspect-candidate",
@@ -78,6 +99,7 @@ class Facts(BaseModel):
     failure: Failure | None = None
     passed_at: datetime | None = None
     way_back: ReturnFacts | None = None
+    approval: Approval | None = None
     warnings: list[str] = []
 
 
@@ -102,7 +124,7 @@ class Report(BaseModel):
     jobs: list[dict[str, Any]]
     verification: dict[str, Any] | None
     media: MediaReport | None
-    plan: dict[str, Any] | None
+    plan: PlanReport | None
     timeline: list[dict[str, Any]]
     to_do: list[str]
     run_folder: str
@@ -117,8 +139,8 @@ def compose(
     now: datetime,
 ) -> Report:
     """Put together what the state machine, the run folder and the history know."""
-    quiesced = folder.read("quiesced.json")
-    stopped_at = datetime.fromisoformat(quiesced["recorded_at"]) if quiesced else None
+    stopped = folder.read("stopped.json")
+    stopped_at = datetime.fromisoformat(stopped["stopped_at"]) if stopped else None
     request = folder.read("request.json") or {}
     moved = _moved(request, generations)
     way_back = facts.way_back
@@ -152,7 +174,7 @@ def compose(
         jobs=jobs,
         verification=folder.read("verification.json"),
         media=media,
-        plan=folder.read("plan/summary.json"),
+        plan=compose_plan(folder, facts.approval),
         timeline=[{**entry.model_dump(mode="json"), "seconds": entry.seconds} for entry in timeline],
         to_do=_to_do(facts, folder, media, generations),
         run_folder=folder.address,
@@ -195,6 +217,13 @@ def _to_do(
         return _to_do_after_migration(folder, media)
     if facts.outcome == "returned" and facts.way_back:
         return _to_do_after_return(facts.way_back, generations)
+    if facts.outcome == "drift_found":
+        return [
+            "Find out who changed what, then either put it into the configuration, or start "
+            f"know-me-{facts.environment}-provision with {{}}, which brings it back as described."
+        ]
+    if facts.outcome == "destroyed":
+        return _to_do_after_destruction(facts.environment)
     if facts.outcome == "return_failed":
         wanted = _named(_moved(folder.read("request.json") or {}, generations))
         return [
@@ -203,6 +232,15 @@ def _to_do(
             f"The environment stays locked until then; {wanted} is what Terraform is told to use.",
         ]
     return []
+
+
+def _to_do_after_destruction(environment: str) -> list[str]:
+    return [
+        "Kept on purpose, and paid for: the last snapshots of databases whose configuration keeps one, keys "
+        "and secrets until their recovery window ends, the artifacts and state buckets, and the document "
+        f"/know-me/{environment}/generations, from which the environment could be made again.",
+        f"When it does not come back: `cdk destroy know-me-{environment}`, which leaves the two buckets.",
+    ]
 
 
 def _to_do_after_migration(folder: RunFolder, media: MediaReport | None) -> list[str]:
@@ -267,6 +305,7 @@ def render(report: Report) -> str:
     environment.filters["size"] = lambda count: "-" if count is None else size(count)
     environment.filters["number"] = lambda count: "-" if count is None else f"{count:,}"
     environment.filters["time"] = _time
+    environment.filters["difference"] = difference_in_words
     template = environment.get_template("report.html.j2")
     return template.render(report=report, good=report.outcome in GOOD)
 
@@ -282,6 +321,12 @@ def message(report: Report) -> tuple[str, str]:
     """Return subject (SNS takes 100 ASCII characters) and text of the notification."""
     subject = f"Know Me {report.environment}: {report.outcome.replace('_', ' ')}"
     lines = [report.sentence]
+    if (
+        report.plan
+        and report.runbook == "provision"
+        and (words := plan_in_words(report.plan, report.outcome))
+    ):
+        lines += ["", *words]
     if report.failure:
         lines += ["", f"{report.failure.error}: {report.failure.cause}"]
     if report.media and report.media.objects is not None and report.outcome == "migrated":

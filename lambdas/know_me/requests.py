@@ -61,11 +61,13 @@ MetadataSample = Annotated[int | Literal["all"], BeforeValidator(_sample)]
 Versions = Literal["current", "all"]
 
 
-class _Request(BaseModel):
+class RequestModel(BaseModel):
+    """Base of requests: a field that nobody knows is a fault."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class MigrationRequest(_Request):
+class MigrationRequest(RequestModel):
     """Input of `migrate` (contracts, section 6)."""
 
     environment: Slug | None = None
@@ -82,13 +84,7 @@ class MigrationRequest(_Request):
     metadata_sample: MetadataSample = 1000
 
 
-class ProvisionRequest(_Request):
-    """Input of `provision`."""
-
-    acting_for: RunId | None = None
-
-
-class ReturnRequest(_Request):
+class ReturnRequest(RequestModel):
     """Input of `return`."""
 
     run_id: RunId
@@ -135,13 +131,14 @@ def parse(model: type[Request], document: Any, example: str) -> Request:
     InvalidRequest
         The document is not a request.
     """
-    request, faults = _parsed(model, document)
+    request, faults = parsed(model, document)
     if request is None:
         raise InvalidRequest.listing(faults, example)
     return request
 
 
-def _parsed(model: type[Request], document: Any) -> tuple[Request | None, list[str]]:
+def parsed(model: type[Request], document: Any) -> tuple[Request | None, list[str]]:
+    """Parse a request; return it, or None and every fault."""
     if not isinstance(document, dict):
         return None, [f"the input is {_kind(document)}, not a JSON object"]
     try:
@@ -172,7 +169,7 @@ def plan_migration(
     InvalidRequest
         Anything is wrong with it; all faults in one message.
     """
-    request, faults = _parsed(MigrationRequest, document)
+    request, faults = parsed(MigrationRequest, document)
     named = document if isinstance(document, dict) else {}
     known = {*_known(generations, manifest, "database"), *_known(generations, manifest, "media")}
     if not re.fullmatch(RUN_ID_PATTERN, run_id):

@@ -101,6 +101,16 @@ class RunFolder:
             Bucket=self._bucket, Key=self._prefix + name, Body=text.encode(), ContentType=content_type
         )
 
+    def read_text(self, name: str) -> str | None:
+        """Return a text document, or None when there is none; what is no UTF-8 is shown as such."""
+        try:
+            body: bytes = self._s3.get_object(Bucket=self._bucket, Key=self._prefix + name)["Body"].read()
+        except ClientError as error:
+            if error_code(error) in ("NoSuchKey", "404"):
+                return None
+            raise
+        return body.decode(errors="replace")
+
     def names(self, below: str) -> Iterator[str]:
         """Yield the names of the documents below a part of the folder, in order."""
         for page in self._s3.get_paginator("list_objects_v2").paginate(

@@ -1,17 +1,31 @@
 """The smoke test: the app answers, with the database and the media bucket that it should use."""
 
-import re
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel
 
+from know_me.application import (
+    CURRENT,
+    container_of,
+    current_bucket,
+    current_generation,
+    definition_of,
+    labels_of,
+    leads_to,
+    reads_bucket_by_name,
+    reads_database_by_name,
+)
 from know_me.errors import SmokeTestFailed
-from know_me.manifest import DatabaseGeneration, Manifest, MediaGeneration
+from know_me.manifest import Manifest, Service
+from know_me.names import media_bucket_parameter
+from know_me.quiescence import tasks_of
+from know_me.wording import listed
 
 TIMES_IN_A_ROW = 3
 
@@ -80,55 +94,92 @@ def wait_until_healthy(
         sleep(pause_seconds)
 
 
-Container = dict[str, Any]
-
-
-def uses_database(container: Container, database: DatabaseGeneration) -> bool:
-    """Whether a container's definition names the endpoint or the application secret of a database."""
-    return _names(container, database.endpoint) or any(
-        item.get("valueFrom", "").startswith(database.application_secret_arn)
-        for item in container.get("secrets", [])
-    )
-
-
-def uses_bucket(container: Container, media: MediaGeneration) -> bool:
-    """Whether a container's definition names a media bucket (`MEDIA_BUCKET`)."""
-    return _names(container, media.bucket)
-
-
-def _names(container: Container, name: str) -> bool:
-    whole = re.compile(rf"(?<![\w.-]){re.escape(name)}(?![\w.-])")
-    return any(whole.search(item.get("value", "")) for item in container.get("environment", []))
-
-
-def check_stores(ecs: Any, manifest: Manifest, *, database: str | None, media: str | None) -> None:
-    """Check that each service's task definition points at the wanted generations and at no other.
+def check_stores(
+    client: Callable[[str], Any],
+    manifest: Manifest,
+    *,
+    database: str | None,
+    media: str | None,
+    started_after: datetime | None = None,
+) -> None:
+    """Check that the names under which tasks read the stores lead to the wanted generations and are used.
 
     A store without a wanted generation is not looked at.
+
+    Parameters
+    ----------
+    client
+        Makes a client of a service (ecs, ssm, secretsmanager).
+    started_after
+        Tasks read the names when they start: one from before that moment may use an old store.
 
     Raises
     ------
     SmokeTestFailed
-        One does not.
+        A name leads elsewhere, a service does not use it, or a task is from before.
     """
-    stores: tuple[tuple[str, dict[str, Any], str | None, Callable[[Container, Any], bool]], ...] = (
-        ("database", manifest.database.generations, database, uses_database),
-        ("media bucket", manifest.media.generations, media, uses_bucket),
-    )
+    if database is not None:
+        _check_secret(client("secretsmanager"), manifest, database)
+    if media is not None:
+        _check_parameter(client("ssm"), manifest, media)
     for service in manifest.services:
-        found = ecs.describe_services(cluster=service.cluster, services=[service.name])["services"]
-        definition = ecs.describe_task_definition(taskDefinition=found[0]["taskDefinition"])["taskDefinition"]
-        container: Container = next(
-            (item for item in definition["containerDefinitions"] if item["name"] == service.container), {}
+        _check_definition(client("ecs"), manifest, service, database=database, media=media)
+        if started_after is not None:
+            _check_tasks(client("ecs"), service, started_after)
+
+
+def _check_secret(secretsmanager: Any, manifest: Manifest, wanted: str) -> None:
+    secret = manifest.active_database.application_secret_arn
+    labels = labels_of(secretsmanager, secret)
+    if not leads_to(labels, manifest.database.generations[wanted]):
+        used = current_generation(labels, manifest)
+        raise SmokeTestFailed(
+            f"The secret {secret} leads tasks to {f'the database {used}' if used else 'another database'}, "
+            f"not to {wanted}.",
+            f"The label {CURRENT} belongs on the version with the label {wanted}.",
         )
-        for what, generations, name, uses in stores:
-            if name is None:
-                continue
-            used = [each for each, generation in generations.items() if uses(container, generation)]
-            if used != [name]:
-                others = [each for each in used if each != name]
-                raise SmokeTestFailed(
-                    f"The task definition {found[0]['taskDefinition']} of {service.name} points at "
-                    f"{'the ' + what + ' ' + others[0] if others else 'another ' + what}, not at {name}.",
-                    "Compare it with Terraform's plan.",
-                )
+
+
+def _check_parameter(ssm: Any, manifest: Manifest, wanted: str) -> None:
+    found, bucket = current_bucket(ssm, manifest.environment), manifest.media.generations[wanted].bucket
+    if found != bucket:
+        raise SmokeTestFailed(
+            f"The parameter {media_bucket_parameter(manifest.environment)} leads tasks to the bucket "
+            f"{found}, not to {bucket} of {wanted}.",
+            "Compare it with Terraform's plan.",
+        )
+
+
+def _check_definition(
+    ecs: Any, manifest: Manifest, service: Service, *, database: str | None, media: str | None
+) -> None:
+    found = ecs.describe_services(cluster=service.cluster, services=[service.name])["services"]
+    definition = definition_of(found[0])
+    container = container_of(ecs, definition, service.container)
+    own = [
+        what
+        for what, wanted, reads in (
+            ("the database", database, reads_database_by_name),
+            ("the media bucket", media, reads_bucket_by_name),
+        )
+        if wanted is not None and not reads(container, manifest)
+    ]
+    if own:
+        raise SmokeTestFailed(
+            f"The task definition {definition} of {service.name} does not read {listed(own)} under the names "
+            "that stay.",
+            "Release the app from the task definition that Terraform describes.",
+        )
+
+
+def _check_tasks(ecs: Any, service: Service, started_after: datetime) -> None:
+    old = [
+        task["taskArn"].rsplit("/", 1)[-1]
+        for task in tasks_of(ecs, service.cluster, service.name, "RUNNING")
+        if task["createdAt"] < started_after
+    ]
+    if old:
+        raise SmokeTestFailed(
+            f"Tasks of {service.name} run since before the stores were changed: {listed(old)}.",
+            "Stop them (aws ecs stop-task); the service starts others, which read the names anew.",
+        )

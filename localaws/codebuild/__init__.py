@@ -1,6 +1,7 @@
 """CodeBuild: projects and builds that run their buildspec on this machine.
 
-True: sources from S3, buildspec 0.2 (inline, from the source, from S3, overridden), variables from plaintext,
+True: sources from S3 and from a pipeline (whose builds only `localaws.codepipeline` starts), secondary
+sources and artifacts, buildspec 0.2 (inline, from the source, from S3, overridden), variables from plaintext,
 Parameter Store and Secrets Manager with AWS's precedence, phases and their transitions, `finally`,
 `on-failure`, exported variables, artifacts, timeouts, stop, logs while the build runs, events, idempotency
 tokens. A build acts as the service role of its project and sees nothing of the server's environment.
@@ -29,7 +30,7 @@ from moto.core.exceptions import JsonRESTError
 from moto.core.responses import ActionResult, EmptyResult
 
 from localaws.codebuild.build import Build
-from localaws.codebuild.source import IMPLEMENTED
+from localaws.codebuild.source import IMPLEMENTED, OBJECT_ARN
 from localaws.events import publisher
 from localaws.runtime import Runtime
 
@@ -160,12 +161,12 @@ class Projects(CodeBuildBackend):  # type: ignore[misc]
 
     def find(self, name: str) -> dict[str, Any] | None:
         """Return a project by its name or ARN."""
-        return self.projects.get(name.rpartition("project/")[2] if name.startswith("arn:") else name)
+        return self.projects.get(_name_of(name))
 
     def delete_project(self, project_name: str) -> None:
-        """Remove a project; running builds run on."""
+        """Remove a project by its name or ARN; running builds run on."""
         with self._lock:
-            self.projects.pop(project_name, None)
+            self.projects.pop(_name_of(project_name), None)
 
     # ------------------------------------------------------------------ builds
 
@@ -266,8 +267,16 @@ class Projects(CodeBuildBackend):  # type: ignore[misc]
         _check(record)
         if record["source"]["type"] not in IMPLEMENTED:
             raise InvalidInputException(
-                f"Source type {record['source']['type']} is not implemented here: use S3 or NO_SOURCE"
+                f"Source type {record['source']['type']} is not implemented here: "
+                f"use {', '.join(IMPLEMENTED)}"
             )
+        if record["source"]["type"] == "CODEPIPELINE":
+            if not str(record.get("sourceVersion") or "").startswith(OBJECT_ARN):
+                raise InvalidInputException(
+                    f"The source of project {name} is CODEPIPELINE: only a pipeline can start its builds"
+                )
+            # A pipeline's session is named after the pipeline: localaws.codepipeline.
+            record["initiator"] = f"codepipeline/{initiator.rpartition('/')[2]}"
         record["logs"] = self._logs(
             parameters.get("logsConfigOverride") or project.get("logsConfig") or {}, name, identifier
         )
@@ -381,6 +390,11 @@ def _completed(parameters: dict[str, Any]) -> dict[str, Any]:
     return completed
 
 
+def _name_of(project: str) -> str:
+    """Return the name in a project's ARN; a name is one already."""
+    return project.rpartition("project/")[2] if project.startswith("arn:") else project
+
+
 def _check(project: dict[str, Any]) -> None:
     """Refuse what CodeBuild refuses, all faults in one message."""
     faults = []
@@ -391,6 +405,8 @@ def _check(project: dict[str, Any]) -> None:
         faults.append("Project source location is required")
     if source["type"] == "NO_SOURCE" and not source.get("buildspec"):
         faults.append("buildspec is required when source is NO_SOURCE")
+    if (source["type"] == "CODEPIPELINE") != (artifacts["type"] == "CODEPIPELINE"):
+        faults.append("Invalid source and artifacts: either both are of the type CODEPIPELINE or none is")
     if artifacts["type"] == "S3" and not artifacts.get("location"):
         faults.append("Project artifacts location is required")
     if artifacts["type"] == "NO_ARTIFACTS" and artifacts.get("location"):

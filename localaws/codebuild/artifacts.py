@@ -55,15 +55,26 @@ def prefix(destination: Mapping[str, Any], project: str, build: str, name: str |
     return str(PurePosixPath(*[part for part in parts if part])) if any(parts) else ""
 
 
-def upload(s3: Any, destination: Mapping[str, Any], key: str, files: Iterator[tuple[str, Path]]) -> str:
-    """Store an artifact and return its ARN."""
+def upload(
+    s3: Any,
+    destination: Mapping[str, Any],
+    key: str,
+    files: Iterator[tuple[str, Path]],
+    encryption_key: str | None = None,
+) -> str:
+    """Store an artifact and return its ARN. An artifact of a pipeline is encrypted with the key, if any."""
     bucket = str(destination["location"]).removeprefix("arn:aws:s3:::")
     if destination.get("packaging", "NONE") == "ZIP":
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive:
             for name, file in files:
                 archive.write(file, name)
-        s3.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue())
+        encryption = (
+            {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": encryption_key}
+            if encryption_key and destination["type"] == "CODEPIPELINE"
+            else {}
+        )
+        s3.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue(), **encryption)
     else:
         for name, file in files:
             s3.upload_file(str(file), bucket, f"{key}/{name}" if key else name)

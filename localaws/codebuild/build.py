@@ -370,13 +370,15 @@ class Build:
         wanted.update(self._specification.artifacts.secondary)
         for identifier, listed in wanted.items():
             destination = destinations.get(identifier)
-            if not listed.files or destination is None or destination.get("type") != "S3":
+            if not listed.files or destination is None or not destination.get("location"):
                 continue
             name = self._expanded(listed.name)
             key = artifacts.prefix(destination, self._project, self._uuid, name)
             try:
                 files = list(artifacts.matching(self._source, listed))
-                destination["location"] = artifacts.upload(self._client("s3"), destination, key, iter(files))
+                destination["location"] = artifacts.upload(
+                    self._client("s3"), destination, key, iter(files), self.record["encryptionKey"]
+                )
             except artifacts.ArtifactsError as error:
                 raise PhaseFailed("CLIENT_ERROR", str(error)) from error
             except ClientError as error:

@@ -1,4 +1,4 @@
-"""Sources of a build: an object or a folder in S3, or nothing."""
+"""Sources of a build: an object or a folder in S3, an artifact of a pipeline, or nothing."""
 
 import io
 import zipfile
@@ -8,7 +8,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-IMPLEMENTED = ("S3", "NO_SOURCE")
+IMPLEMENTED = ("S3", "NO_SOURCE", "CODEPIPELINE")
+
+REVISION_METADATA = "codepipeline-artifact-revision-id"
+"""User metadata of a pipeline's artifact: the revision that it came from."""
+
+OBJECT_ARN = "arn:aws:s3:::"
 
 
 class SourceError(Exception):
@@ -26,11 +31,13 @@ def fetch(source: Mapping[str, Any], version: str | None, target: Path, s3: Any)
     target.mkdir(parents=True)
     if source["type"] == "NO_SOURCE":
         return ""
-    bucket, _, key = str(source["location"]).removeprefix("arn:aws:s3:::").partition("/")
+    of_pipeline = source["type"] == "CODEPIPELINE"
+    location = version if of_pipeline and version else source["location"]
+    bucket, _, key = str(location).removeprefix(OBJECT_ARN).partition("/")
     try:
         if key.endswith("/") or not key:
             return _folder(bucket, key, target, s3)
-        wanted = {"VersionId": version} if version else {}
+        wanted = {"VersionId": version} if version and not of_pipeline else {}
         answer = s3.get_object(Bucket=bucket, Key=key, **wanted)
         unpack(answer["Body"].read(), target)
     except ClientError as error:
@@ -38,6 +45,8 @@ def fetch(source: Mapping[str, Any], version: str | None, target: Path, s3: Any)
         raise SourceError(f"{said['Code']}: {said.get('Message', '')} for {bucket}/{key}") from error
     except zipfile.BadZipFile as error:
         raise SourceError(f"{bucket}/{key} is not a zip archive") from error
+    if of_pipeline:
+        return str(answer["Metadata"].get(REVISION_METADATA, ""))
     return str(answer.get("VersionId") or answer["ETag"].strip('"'))
 
 

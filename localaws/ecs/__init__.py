@@ -129,6 +129,7 @@ class Controller:
             raise InvalidParameterException("Creation of service was not idempotent.")
         if existing and existing.status == "DRAINING":
             raise InvalidParameterException("Unable to Start a service that is still Draining.")
+        CONTROLLERS[controller].check_create(request)
         definition = self._definition(backend, request["taskDefinition"])
         _check_network(definition, request)
         service = CONTROLLERS[controller](
@@ -142,8 +143,7 @@ class Controller:
         service = self._service(backend, request)
         if service.status != "ACTIVE":
             raise ServiceNotActiveError()
-        if isinstance(service, TaskSetService):
-            service.check_update(request)
+        service.check_update(request)
         definition = service.primary.definition
         if request.get("taskDefinition"):
             definition = self._definition(backend, request["taskDefinition"])

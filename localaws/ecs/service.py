@@ -117,6 +117,14 @@ class Service:
 
     # ------------------------------------------------------------------ changes
 
+    @staticmethod
+    def check_create(request: Mapping[str, Any]) -> None:
+        """Raise when CreateService asks for what this deployment controller cannot do."""
+
+    @staticmethod
+    def check_update(request: Mapping[str, Any]) -> None:
+        """Raise when UpdateService asks for what this deployment controller does not let it change."""
+
     def deploy(self, definition: Any) -> None:
         """Begin a deployment; the present one becomes ACTIVE until its tasks are replaced."""
         for each in self.deployments:

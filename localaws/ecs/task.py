@@ -247,9 +247,7 @@ class Task:
         try:
             if ":secretsmanager:" in source:
                 return self._manager_secret(source, role)
-            name = source.split(":parameter", 1)[1] if ":parameter/" in source else source
-            found = self.runtime.client("ssm", role_arn=role).get_parameter(Name=name, WithDecryption=True)
-            return str(found["Parameter"]["Value"])
+            return self._parameter(source, role)
         except StartError:
             raise
         except Exception as error:
@@ -262,6 +260,18 @@ class Task:
                 " time(s): failed to"
                 f" fetch secret {source} from {service}: {_words(error)}"
             ) from error
+
+    def _parameter(self, source: str, role: str) -> str:
+        name = source.split(":parameter", 1)[1] if ":parameter/" in source else source
+        # ECS reads several at once, and so needs ssm:GetParameters of the role, not ssm:GetParameter.
+        found = self.runtime.client("ssm", role_arn=role).get_parameters(Names=[name], WithDecryption=True)
+        if found["InvalidParameters"]:
+            raise StartError(
+                "ResourceInitializationError: unable to pull secrets or registry auth: execution resource"
+                " retrieval failed: unable to retrieve secrets from ssm: service call has been retried 1"
+                f" time(s): invalid parameters: {name}"
+            )
+        return str(found["Parameters"][0]["Value"])
 
     def _manager_secret(self, source: str, role: str) -> str:
         parts = source.split(":")

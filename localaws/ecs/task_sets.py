@@ -2,8 +2,11 @@
 
 True: the task sets of a service run side by side, each with its own task definition, target group and scale;
 the primary one is what the service shows; task sets that are deleted drain before they are gone;
-`stabilityStatus` says whether the task set has what it should have and all of it is healthy. Not exact: AWS
-keeps CreateTaskSet and its kind for CodeDeploy's own use on such a service; here nobody is refused.
+`stabilityStatus` says whether the task set has what it should have and all of it is healthy. The first task
+set is of CreateService, the desired count is that of every task set, and what only a release may change is
+refused. Not exact: AWS keeps CreateTaskSet and its kind for CodeDeploy's own use on such a service; here
+nobody is refused. Refused here and not in AWS: a service without a load balancer's target group, which
+CodeDeploy could never release.
 """
 
 import math
@@ -24,6 +27,8 @@ FIXED = {
     "taskDefinition": "Unable to update task definition",
     "networkConfiguration": "Unable to update network parameters",
     "loadBalancers": "Unable to update load balancers",
+    "serviceRegistries": "Unable to update service registries",
+    "capacityProviderStrategy": "Unable to update capacity providers",
     "platformVersion": "Unable to update platform version",
     "forceNewDeployment": "Cannot force a new deployment",
 }
@@ -86,6 +91,20 @@ class TaskSetService(Service):
         )
 
     @staticmethod
+    def check_create(request: Mapping[str, Any]) -> None:
+        """Raise when CreateService asks for what a service of CodeDeploy cannot be."""
+        configuration = request.get("deploymentConfiguration") or {}
+        if (configuration.get("deploymentCircuitBreaker") or {}).get("enable"):
+            raise InvalidParameterException(
+                "DeploymentCircuitBreaker feature can be configured only with ECS deployment controller type."
+            )
+        if len([each for each in request.get("loadBalancers") or [] if each.get("targetGroupArn")]) != 1:
+            raise InvalidParameterException(
+                "A service with a CODE_DEPLOY deployment controller must have one load balancer with a"
+                " target group."
+            )
+
+    @staticmethod
     def check_update(request: Mapping[str, Any]) -> None:
         """Raise when UpdateService asks for what only CodeDeploy may change."""
         for name, words in FIXED.items():
@@ -94,6 +113,16 @@ class TaskSetService(Service):
                     f"{words} on services with a CODE_DEPLOY deployment controller. Use AWS CodeDeploy to"
                     " trigger a new deployment."
                 )
+
+    def scale(self, count: int) -> None:
+        """Change the desired count; a service that is to run none is no longer throttled afterwards.
+
+        Source: Amazon ECS service throttle logic.
+        """
+        super().scale(count)
+        if count == 0:
+            for task_set in self.deployments:
+                task_set.failed, task_set.next_start = 0, 0.0
 
     # ------------------------------------------------------------------ task sets
 
@@ -105,8 +134,9 @@ class TaskSetService(Service):
             settings = {**self._task_request()}
             if request.get("launchType"):
                 settings["launchType"] = request["launchType"]
-            if request.get("networkConfiguration"):
-                settings["networkConfiguration"] = request["networkConfiguration"]
+            for name in ("networkConfiguration", "platformVersion", "capacityProviderStrategy"):
+                if request.get(name):
+                    settings[name] = request[name]
             task_set = TaskSet(
                 definition,
                 0,
@@ -212,9 +242,11 @@ class TaskSetService(Service):
         deployments."""
         with self.lock:
             described = super().describe()
+            network = self.primary.request.get("networkConfiguration")
             return described | {
                 "deployments": [],
                 "loadBalancers": self.deployments[0].load_balancers,
+                **({"networkConfiguration": network} if network else {}),
                 "taskSets": [self.describe_task_set(each) for each in self.deployments],
             }
 

@@ -13,11 +13,11 @@ from moto.s3.exceptions import S3ClientError
 from moto.s3.models import s3_backends
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from localaws.runtime import Runtime
+from localaws.runtime import RouteAnswer, Runtime
 from localaws.s3.backend import Backend, encryption_of
 from localaws.s3.content import Description
 
-ANSWER = {"Content-Type": "application/json"}
+ANSWER = [("Content-Type", "application/json")]
 
 
 class Request(BaseModel):
@@ -68,7 +68,7 @@ def put_objects(backend: Backend, asked: Request) -> int:
 def install_synthetic(runtime: Runtime) -> None:
     """Answer below `/_localaws/s3/objects`."""
 
-    def answer(_rest: str, environ: dict[str, Any], _signed: bool) -> tuple[int, dict[str, str], bytes]:
+    def answer(_rest: str, environ: dict[str, Any], _signed: bool) -> RouteAnswer:
         if environ["REQUEST_METHOD"] != "POST":
             return 405, ANSWER, b'{"message": "POST only"}'
         length = int(environ.get("CONTENT_LENGTH") or 0)

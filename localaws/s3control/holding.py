@@ -12,9 +12,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-PATH = "s3control"
+from localaws.runtime import RouteAnswer
 
-Answer = tuple[int, dict[str, str], bytes]
+PATH = "s3control"
 
 
 class _Wish(BaseModel):
@@ -66,7 +66,7 @@ class Holds:
                 hold.released.set()
             self._taken.clear()
 
-    def route(self, _rest: str, environ: dict[str, Any], _signed: bool) -> Answer:
+    def route(self, _rest: str, environ: dict[str, Any], _signed: bool) -> RouteAnswer:
         """Answer a request of the control path."""
         match environ["REQUEST_METHOD"]:
             case "POST":
@@ -75,12 +75,12 @@ class Holds:
                     wish = _Wish.model_validate_json(environ["wsgi.input"].read(length))
                 except ValidationError as error:
                     text = error.json(include_url=False, include_input=False)
-                    return HTTPStatus.BAD_REQUEST, {"Content-Type": "application/json"}, text.encode()
+                    return HTTPStatus.BAD_REQUEST, [("Content-Type", "application/json")], text.encode()
                 with self._lock:
                     self._asked = Hold(wish.pause_after)
             case "DELETE":
                 self.release()
-        return HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps(self._state()).encode()
+        return HTTPStatus.OK, [("Content-Type", "application/json")], json.dumps(self._state()).encode()
 
     def _state(self) -> dict[str, Any]:
         with self._lock:

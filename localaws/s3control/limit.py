@@ -11,12 +11,12 @@ from typing import Any
 from moto.s3.exceptions import S3ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from localaws.runtime import RouteAnswer
+
 AWS_LIMIT_BYTES = 5_368_709_120
 """https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html"""
 
 PATH = "s3/single-copy-limit"
-
-Answer = tuple[int, dict[str, str], bytes]
 
 
 class CopySourceTooLargeError(S3ClientError):  # type: ignore[misc]
@@ -53,7 +53,7 @@ class SingleCopyLimit:
         if size > self.size:
             raise CopySourceTooLargeError(self.size)
 
-    def route(self, _rest: str, environ: dict[str, Any], _signed: bool) -> Answer:
+    def route(self, _rest: str, environ: dict[str, Any], _signed: bool) -> RouteAnswer:
         """Answer a request of the control path."""
         match environ["REQUEST_METHOD"]:
             case "POST":
@@ -62,7 +62,11 @@ class SingleCopyLimit:
                     self.size = _Setting.model_validate_json(environ["wsgi.input"].read(length)).size
                 except ValidationError as error:
                     text = error.json(include_url=False, include_input=False)
-                    return HTTPStatus.BAD_REQUEST, {"Content-Type": "application/json"}, text.encode()
+                    return HTTPStatus.BAD_REQUEST, [("Content-Type", "application/json")], text.encode()
             case "DELETE":
                 self.size = AWS_LIMIT_BYTES
-        return HTTPStatus.OK, {"Content-Type": "application/json"}, json.dumps({"bytes": self.size}).encode()
+        return (
+            HTTPStatus.OK,
+            [("Content-Type", "application/json")],
+            json.dumps({"bytes": self.size}).encode(),
+        )

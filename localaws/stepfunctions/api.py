@@ -7,7 +7,7 @@ import json
 import re
 import time
 import uuid
-from typing import Any
+from typing import Any, Literal
 
 from moto.core.exceptions import AWSError
 from moto.core.responses import ActionResult, EmptyResult
@@ -43,14 +43,11 @@ class NotImplementedHere(AWSError):  # type: ignore[misc]  # noqa: N818
     TYPE = "NotImplementedException"
 
 
-class TaskDoesNotExist(AWSError):  # type: ignore[misc]  # noqa: N818
-    """The task of the token is over."""
-
-    TYPE = "TaskDoesNotExist"
-
-
 class TaskTimedOut(AWSError):  # type: ignore[misc]  # noqa: N818
-    """The task of the token timed out or its execution ended."""
+    """The task of the token is closed: answered, timed out, or its execution ended.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
+    """
 
     TYPE = "TaskTimedOut"
 
@@ -293,6 +290,8 @@ class Response(StepFunctionResponse):  # type: ignore[misc]
             output = json.loads(self._get_param("output"))
         except ValueError as error:
             raise InvalidOutput(f"Invalid Output: '{error}'") from error
+        if len(self._get_param("output").encode()) > MAXIMUM_BYTES:
+            raise InvalidOutput(f"Invalid Output: it exceeds the maximum of {MAXIMUM_BYTES} bytes")
         return self._answer(output)
 
     def send_task_failure(self) -> ActionResult:
@@ -382,11 +381,9 @@ def _diagnostic(fault: Diagnostic) -> dict[str, str]:
     }
 
 
-def _pending(found: PendingTask | str | None) -> PendingTask:
+def _pending(found: PendingTask | Literal["over"] | None) -> PendingTask:
     if isinstance(found, PendingTask):
         return found
-    if found == "TaskTimedOut":
+    if found == "over":
         raise TaskTimedOut("Task Timed Out: 'Provided task does not exist anymore'")
-    if found == "TaskDoesNotExist":
-        raise TaskDoesNotExist("Task does not exist anymore: it was answered")
-    raise exceptions.InvalidToken("the task token is not valid")
+    raise exceptions.InvalidToken("Invalid Token: 'Invalid token'")

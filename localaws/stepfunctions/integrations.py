@@ -17,7 +17,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from botocore import xform_name
 from botocore.exceptions import BotoCoreError, ClientError
@@ -388,11 +388,15 @@ class ExecutionJob:
 
 
 class ContainerJob:
-    """An ECS task; it succeeded when every container that exited did so with 0."""
+    """An ECS task; it succeeded when every container exited with 0.
+
+    A task that ECS did not place is `AmazonECS.Unknown`, though RunTask answered:
+    https://docs.aws.amazon.com/step-functions/latest/dg/connect-ecs.html.
+    """
 
     def __init__(self, started: dict[str, Any], clients: Clients) -> None:
-        if not started.get("Tasks"):
-            raise StateError(TASK_FAILED, json.dumps(started, separators=(",", ":")))
+        if started.get("Failures") or not started.get("Tasks"):
+            raise StateError("AmazonECS.Unknown", json.dumps(started, separators=(",", ":")))
         self._client = clients("ecs")
         task = started["Tasks"][0]
         self._cluster, self._arn = task["ClusterArn"], task["TaskArn"]
@@ -443,7 +447,7 @@ class TaskTokens:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._pending: dict[str, PendingTask] = {}
-        self._over: dict[str, str] = {}
+        self._over: set[str] = set()
 
     def issue(self) -> tuple[str, PendingTask]:
         """Return a new token and what waits for it."""
@@ -452,27 +456,31 @@ class TaskTokens:
             self._pending[token] = pending
         return token, pending
 
-    def find(self, token: str) -> PendingTask | str | None:
-        """Return what waits, else why nothing does (`TaskDoesNotExist`, `TaskTimedOut`), None for an
-        unknown token."""
+    def find(self, token: str) -> PendingTask | Literal["over"] | None:
+        """Return what waits, `over` when its task was answered, timed out or stopped, None for an unknown
+        token."""
         with self._lock:
-            return self._pending.get(token) or self._over.get(token)
+            return self._found(token)
 
-    def answer(self, token: str, outcome: Any) -> PendingTask | str | None:
+    def _found(self, token: str) -> PendingTask | Literal["over"] | None:
+        return self._pending.get(token) or ("over" if token in self._over else None)
+
+    def answer(self, token: str, outcome: Any) -> PendingTask | Literal["over"] | None:
         """Complete a task with its output, or with a StateError; returns what `find` returned before."""
         with self._lock:
-            pending = self._pending.pop(token, None)
-            if pending is None:
-                return self._over.get(token)
-            self._over[token] = "TaskDoesNotExist"
+            pending = self._found(token)
+            if not isinstance(pending, PendingTask):
+                return pending
+            del self._pending[token]
+            self._over.add(token)
         if isinstance(outcome, StateError):
             pending.outcome.set_exception(outcome)
         else:
             pending.outcome.set_result(outcome)
         return pending
 
-    def retire(self, token: str, why: str) -> None:
+    def retire(self, token: str) -> None:
         """Forget a token whose task is over."""
         with self._lock:
             if self._pending.pop(token, None) is not None:
-                self._over[token] = why
+                self._over.add(token)

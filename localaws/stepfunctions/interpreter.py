@@ -378,7 +378,7 @@ class TaskRun:
             raise self._failed(error) from error
         finally:
             if self.token is not None:
-                self.environment.tokens.retire(self.token, "TaskTimedOut")
+                self.environment.tokens.retire(self.token)
         self._event("Succeeded", output=dump(result), outputDetails=NO_DETAILS)
         return result
 

@@ -39,6 +39,9 @@ def test_bad_context_lists_every_fault() -> None:
         "terraform_backend": "[1]",
         "log_retention_days": 8,
         "single_copy_limit_bytes": 5 * 1024**3 + 1,
+        "approval": "sometimes",
+        "approval_timeout_seconds": 59,
+        "drift_schedule": "every morning",
         "enviroment": "production",
     }
     # When it is parsed, then one message names them all
@@ -58,6 +61,49 @@ def test_bad_context_lists_every_fault() -> None:
 def test_objects_are_copied_in_one_request_as_far_as_s3_can() -> None:
     assert parse_settings({}).single_copy_limit_bytes == 5368709120
     assert parse_settings({"single_copy_limit_bytes": "8388608"}).single_copy_limit_bytes == 8388608
+
+
+@pytest.mark.parametrize(
+    ("context", "mode"),
+    [
+        ({}, "destructive"),
+        ({"environment": "production"}, "changes"),
+        ({"environment": "production", "approval": "never"}, "never"),
+        ({"approval": "always"}, "always"),
+    ],
+)
+def test_production_is_asked_about_every_change_unless_it_is_set(context: dict[str, str], mode: str) -> None:
+    assert parse_settings(context).approval_mode == mode
+
+
+def test_a_run_waits_a_day_for_approval_and_drift_is_looked_for_daily() -> None:
+    settings = parse_settings({})
+    assert (settings.approval_timeout_seconds, settings.drift_schedule) == (86400, "cron(0 5 * * ? *)")
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", "rate(1 hour)", "rate(12 hours)", "cron(0/15 8-18 ? * MON-FRI *)", "cron(0 5 L * ? 2026,2027)"],
+)
+def test_schedules_of_eventbridge_are_taken(expression: str) -> None:
+    assert parse_settings({"drift_schedule": expression}).drift_schedule == expression
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        "rate(1 hours)",
+        "rate(5 hour)",
+        "rate(0 days)",
+        "cron(0 5 * * *)",
+        "cron(0 5 * * * *)",
+        "0 5 * * ? *",
+        " ",
+    ],
+)
+def test_what_eventbridge_would_refuse_is_refused(expression: str) -> None:
+    with pytest.raises(SettingsError, match="drift_schedule: must"):
+        parse_settings({"drift_schedule": expression})
 
 
 def test_broken_json_is_said_to_be_broken() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator.stack import RUNBOOKS
 from orchestrator.steps import STEPS
-from tests.infrastructure.conftest import ROOT, Assembly
+from tests.infrastructure.conftest import ROOT, Assembly, assemble
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
@@ -121,6 +121,9 @@ def test_nothing_needs_a_custom_resource(assembly: Assembly) -> None:
 
 def test_account_and_region_are_known_to_cloudformation_only(assembly: Assembly) -> None:
     written = json.dumps(assembly.template)
+    # CloudFront's certificates and firewalls are in that region whatever the environment's own is.
+    for service in ("acm", "logs", "wafv2"):
+        written = written.replace(f":{service}:us-east-1:", "")
     assert "123456789012" not in written and "us-east-1" not in written
 
 
@@ -161,6 +164,13 @@ NAMELESS = {
     *("logs:CreateLogDelivery", "logs:UpdateLogDelivery", "logs:DeleteLogDelivery", "logs:PutResourcePolicy"),
     "ecs:DeregisterTaskDefinition",
     *("secretsmanager:CreateSecret", "secretsmanager:TagResource"),
+    # CloudFront chooses the ids of these and gives them no tags; WAF's managed rules are AWS's own.
+    *(
+        f"cloudfront:{verb}{kind}"
+        for kind in ("CachePolicy", "OriginAccessControl", "ResponseHeadersPolicy")
+        for verb in ("Create", "Delete", "Update")
+    ),
+    *("wafv2:CreateWebACL", "wafv2:UpdateWebACL"),
 }
 
 
@@ -233,6 +243,7 @@ def test_nobody_reads_or_writes_a_bucket_that_is_not_of_the_environment(assembly
             assert name in (
                 "know-me-staging-artifacts-<AWS::AccountId>",
                 "know-me-staging-artifacts-<AWS::AccountId>/runs/*",
+                "know-me-staging-artifacts-<AWS::AccountId>/bundles/*",
                 "know-me-staging-media-*-<AWS::AccountId>",
                 "know-me-staging-media-*-<AWS::AccountId>/*",
             ), role
@@ -270,6 +281,31 @@ def test_only_the_steps_that_fence_change_a_buckets_policy(assembly: Assembly) -
 # ------------------------------------------------------------------ logs, storage, messages
 
 
+def test_labels_of_the_application_secret_are_moved_by_one_step_and_its_value_is_read_by_none(
+    assembly: Assembly,
+) -> None:
+    # Given every statement of a function that reaches the secret
+    reaching = [
+        (name, action, text(resource))
+        for name, statement in statements(assembly)
+        if not name.startswith("Terraform") and statement["Effect"] == "Allow"
+        for action in as_list(statement["Action"])
+        if action.startswith("secretsmanager:")
+        for resource in as_list(statement["Resource"])
+        if not text(resource).endswith(":secret:know-me/staging/approval-key-??????")  # has rules of its own
+    ]
+    # Then it is that secret's labels, and one step moves them
+    assert {action for _, action, _ in reaching} == {
+        "secretsmanager:DescribeSecret",
+        "secretsmanager:UpdateSecretVersionStage",
+    }
+    assert all(
+        resource.endswith(":secret:know-me/staging/database/application-??????") for *_, resource in reaching
+    )
+    movers = {name for name, action, _ in reaching if action == "secretsmanager:UpdateSecretVersionStage"}
+    assert {name.partition("Role")[0] for name in movers} == {"PointApplication"}
+
+
 def test_every_log_group_has_a_retention_and_leaves_with_the_stack(assembly: Assembly) -> None:
     for group in assembly.resources("AWS::Logs::LogGroup").values():
         assert group["Properties"]["RetentionInDays"] == 90
@@ -305,20 +341,53 @@ def test_every_bucket_is_reached_with_tls_only(assembly: Assembly) -> None:
         assert {"Bool": {"aws:SecureTransport": "false"}} in [each["Condition"] for each in denied]
 
 
-def test_the_lock_table_can_be_recovered_to_any_moment(assembly: Assembly) -> None:
-    (table,) = assembly.properties("AWS::DynamoDB::Table")
-    assert table["TableName"] == "know-me-staging-lock"
-    assert table["KeySchema"] == [{"AttributeName": "environment", "KeyType": "HASH"}]
-    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+def test_every_table_can_be_recovered_to_any_moment(assembly: Assembly) -> None:
+    tables = {table["TableName"]: table for table in assembly.properties("AWS::DynamoDB::Table")}
+    assert {name: table["KeySchema"] for name, table in tables.items()} == {
+        "know-me-staging-lock": [{"AttributeName": "environment", "KeyType": "HASH"}],
+        "know-me-staging-approvals": [{"AttributeName": "run_id", "KeyType": "HASH"}],
+    }
+    for table in tables.values():
+        assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
 
 
-def test_topic_and_queue_are_encrypted_and_reached_with_tls_only(assembly: Assembly) -> None:
-    (topic,), (queue,) = assembly.properties("AWS::SNS::Topic"), assembly.properties("AWS::SQS::Queue")
-    assert topic["KmsMasterKeyId"] and queue["SqsManagedSseEnabled"] is True
-    for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy"):
-        (policy,) = assembly.properties(kind)
+def test_topic_and_queues_are_encrypted_and_reached_with_tls_only(assembly: Assembly) -> None:
+    (topic,), queues = assembly.properties("AWS::SNS::Topic"), assembly.properties("AWS::SQS::Queue")
+    assert topic["KmsMasterKeyId"] and all(queue["SqsManagedSseEnabled"] is True for queue in queues)
+    assert {queue["QueueName"] for queue in queues} == {
+        "know-me-staging-return-undelivered",
+        "know-me-staging-provision-undelivered",
+        "know-me-staging-schema-migration-undelivered",
+    }
+    policies = [
+        policy
+        for kind in ("AWS::SNS::TopicPolicy", "AWS::SQS::QueuePolicy")
+        for policy in assembly.properties(kind)
+    ]
+    assert len(policies) == 1 + len(queues)
+    for policy in policies:
         conditions = [each.get("Condition", {}) for each in policy["PolicyDocument"]["Statement"]]
         assert {"Bool": {"aws:SecureTransport": "false"}} in conditions
+
+
+def test_alarms_of_the_environment_may_publish_to_the_topic(assembly: Assembly) -> None:
+    # Given that CloudWatch publishes under its own name, with the key of the topic
+    (key,) = assembly.properties("AWS::KMS::Key")
+    (policy,) = assembly.properties("AWS::SNS::TopicPolicy")
+    for document, actions in (
+        (policy["PolicyDocument"], "sns:Publish"),
+        (key["KeyPolicy"], ["kms:Decrypt", "kms:GenerateDataKey*"]),
+    ):
+        # When its statements are looked for
+        found = [
+            each
+            for each in document["Statement"]
+            if each["Principal"] == {"Service": "cloudwatch.amazonaws.com"}
+        ]
+        # Then it may, for alarms of this environment and account only
+        assert [each["Action"] for each in found] == [actions]
+        assert text(found[0]["Condition"]["ArnLike"]["aws:SourceArn"]).endswith(":alarm:know-me-staging-*")
+        assert "aws:SourceAccount" in found[0]["Condition"]["StringEquals"]
 
 
 # ------------------------------------------------------------------ names (contracts, section 1)
@@ -359,6 +428,8 @@ def test_every_function_runs_its_own_handler_with_the_settings_of_the_contracts(
             "MEDIA_JOBS_BUILD",
             "TERRAFORM_BUILD",
             "SINGLE_COPY_LIMIT_BYTES",
+            "APPROVAL_MODE",
+            "APPROVAL_TIMEOUT_SECONDS",
             "POWERTOOLS_SERVICE_NAME",
             "POWERTOOLS_METRICS_NAMESPACE",
             "LOG_LEVEL",
@@ -415,9 +486,14 @@ def test_the_functions_hold_the_steps_and_no_leftovers(assembly: Assembly) -> No
 # ------------------------------------------------------------------ the safety net
 
 
+def rule_named(assembly: Assembly, name: str) -> dict[str, Any]:
+    (rule,) = [rule for rule in assembly.properties("AWS::Events::Rule") if rule["Name"] == name]
+    return rule
+
+
 def test_a_migration_that_ends_badly_is_returned(assembly: Assembly) -> None:
-    # Given the only rule of the stack
-    (rule,) = assembly.properties("AWS::Events::Rule")
+    # Given the rule
+    rule = rule_named(assembly, "know-me-staging-return-after-failure")
     # When a migrate execution fails, times out or is stopped
     (migrate,) = [
         name
@@ -439,3 +515,179 @@ def test_a_migration_that_ends_badly_is_returned(assembly: Assembly) -> None:
     }
     assert "ReturnRunbook" in text(target["Arn"])
     assert target["DeadLetterConfig"]["Arn"] and target["RetryPolicy"]["MaximumRetryAttempts"] > 0
+
+
+def test_a_schema_migration_that_is_ended_from_outside_is_reported(assembly: Assembly) -> None:
+    # Given that CodeDeploy waits an hour for what the state machine would have said
+    rule = rule_named(assembly, "know-me-staging-schema-migration-lost")
+    (machine,) = [
+        name
+        for name, each in assembly.resources("AWS::StepFunctions::StateMachine").items()
+        if each["Properties"]["StateMachineName"] == "know-me-staging-schema-migration"
+    ]
+    # When an execution of it fails, times out or is stopped
+    assert rule["EventPattern"]["detail"] == {
+        "status": ["FAILED", "TIMED_OUT", "ABORTED"],
+        "stateMachineArn": [{"Ref": machine}],
+    }
+    # Then a step reports it, and what cannot be delivered within that hour is kept
+    (target,) = rule["Targets"]
+    assert "ReportLostSchemaMigration" in text(target["Arn"])
+    assert target["DeadLetterConfig"] and target["RetryPolicy"]["MaximumEventAgeInSeconds"] == 3600
+
+
+def test_a_task_is_run_of_the_apis_family_in_its_cluster_with_its_two_roles(assembly: Assembly) -> None:
+    # Given the two runbooks that run tasks
+    running = {
+        role: statement
+        for role, statement in statements(assembly)
+        if "ecs:RunTask" in as_list(statement["Action"])
+    }
+    assert {role.partition("Runbook")[0] for role in running} == {"SchemaMigration", "BackgroundJobs"}
+    for role, statement in running.items():
+        # Then each may run what a release brings, in the environment's cluster, and nothing else
+        assert text(statement["Resource"]).endswith(":task-definition/know-me-staging-api:*")
+        assert text(statement["Condition"]["ArnEquals"]["ecs:cluster"]).endswith(":cluster/know-me-staging")
+        (passing,) = (
+            each
+            for holder, each in statements(assembly)
+            if holder == role and "iam:PassRole" in as_list(each["Action"])
+        )
+        assert {text(each).rpartition("/")[2] for each in as_list(passing["Resource"])} == {
+            "know-me-staging-api-task",
+            "know-me-staging-api-execution",
+        }
+
+
+# ------------------------------------------------------------------ approval, starts (contracts, section 11)
+
+
+def grants(assembly: Assembly, step: str) -> set[tuple[str, str]]:
+    """Return what the role of a step may do besides logs and traces: action and resource."""
+    return {
+        (action, text(resource))
+        for role, statement in statements(assembly)
+        if role.startswith(f"{step}Role")
+        for action in as_list(statement["Action"])
+        for resource in as_list(statement["Resource"])
+        if not action.startswith(("logs:", "xray:"))
+    }
+
+
+def test_the_approvals_expire_and_are_encrypted(assembly: Assembly) -> None:
+    (table,) = [
+        table
+        for table in assembly.properties("AWS::DynamoDB::Table")
+        if table["TableName"] == "know-me-staging-approvals"
+    ]
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "forget_at", "Enabled": True}
+    assert table["SSESpecification"] == {"SSEEnabled": True}
+
+
+def test_only_the_page_has_a_url_and_only_its_address_is_in_the_parameter(assembly: Assembly) -> None:
+    ((name, url),) = assembly.resources("AWS::Lambda::Url").items()
+    assert "DecideApproval" in text(url["Properties"]["TargetFunctionArn"])
+    assert url["Properties"]["AuthType"] == "NONE"
+    (parameter,) = assembly.properties("AWS::SSM::Parameter")
+    assert parameter["Name"] == "/know-me/staging/approval-url"
+    assert text(parameter["Value"]) == f"<{name}.FunctionUrl>"
+    # Anybody may call it, through its URL and in no other way
+    open_to_all = [
+        each for each in assembly.properties("AWS::Lambda::Permission") if each["Principal"] == "*"
+    ]
+    assert {each["Action"] for each in open_to_all} == {"lambda:InvokeFunctionUrl", "lambda:InvokeFunction"}
+    for each in open_to_all:
+        assert each.get("FunctionUrlAuthType") == "NONE" or each.get("InvokedViaFunctionUrl") is True
+
+
+def test_the_key_is_made_by_cloudformation_and_read_by_the_two_steps_only(assembly: Assembly) -> None:
+    (secret,) = assembly.properties("AWS::SecretsManager::Secret")
+    assert secret["Name"] == "know-me/staging/approval-key"
+    assert secret["GenerateSecretString"]["PasswordLength"] >= 32
+    named = {
+        (role.partition("Role")[0], statement["Effect"])
+        for role, statement in statements(assembly)
+        if "secretsmanager:GetSecretValue" in as_list(statement["Action"])
+        and any("approval-key" in text(each) for each in as_list(statement["Resource"]))
+    }
+    # Terraform runs what is to be approved, and must not be able to approve it
+    assert {role for role, effect in named if effect == "Allow"} == {"AskForApproval", "DecideApproval"}
+    ((denied, _),) = [each for each in named if each[1] == "Deny"]
+    assert denied.startswith("Terraform")
+
+
+def test_whoever_decides_may_tell_runs_of_provision_and_nothing_else(assembly: Assembly) -> None:
+    place = "<AWS::Region>:<AWS::AccountId>"
+    told = {
+        (action, resource)
+        for action, resource in grants(assembly, "DecideApproval")
+        if not action.startswith(("s3:", "secretsmanager:"))
+    }
+    assert told == {
+        (
+            "states:SendTaskSuccess",
+            f"arn:<AWS::Partition>:states:{place}:stateMachine:know-me-staging-provision",
+        ),
+        (
+            "states:DescribeExecution",
+            f"arn:<AWS::Partition>:states:{place}:execution:know-me-staging-provision:*",
+        ),
+        ("dynamodb:GetItem", f"arn:<AWS::Partition>:dynamodb:{place}:table/know-me-staging-approvals"),
+        ("dynamodb:UpdateItem", f"arn:<AWS::Partition>:dynamodb:{place}:table/know-me-staging-approvals"),
+    }
+
+
+def test_a_bundle_that_arrives_is_looked_at(assembly: Assembly) -> None:
+    rule = rule_named(assembly, "know-me-staging-provision-bundle")
+    assert rule["EventPattern"]["source"] == ["aws.s3"]
+    assert rule["EventPattern"]["detail-type"] == ["Object Created"]
+    assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "bundles/"}]}
+    (bucket,) = rule["EventPattern"]["detail"]["bucket"]["name"]
+    assert text(bucket) == "know-me-staging-artifacts-<AWS::AccountId>"
+    (target,) = rule["Targets"]
+    assert "StartBundleProvision" in text(target["Arn"])
+    # What cannot be delivered, and what fails in the function, is kept
+    (function,) = [
+        each
+        for each in assembly.properties("AWS::Lambda::Function")
+        if each["FunctionName"] == "know-me-staging-start-bundle-provision"
+    ]
+    assert "Undelivered" in text(target["DeadLetterConfig"]["Arn"])
+    assert function["DeadLetterConfig"]["TargetArn"] == target["DeadLetterConfig"]["Arn"]
+    assert (
+        "sqs:SendMessage",
+        "arn:<AWS::Partition>:sqs:<AWS::Region>:<AWS::AccountId>:know-me-staging-provision-undelivered",
+    ) in grants(assembly, "StartBundleProvision")
+
+
+def test_the_artifacts_bucket_tells_of_its_objects(assembly: Assembly) -> None:
+    told = {
+        text(bucket["BucketName"]): bucket.get("NotificationConfiguration")
+        for bucket in assembly.properties("AWS::S3::Bucket")
+    }
+    assert told["know-me-staging-artifacts-<AWS::AccountId>"] == {
+        "EventBridgeConfiguration": {"EventBridgeEnabled": True}
+    }
+    assert told["know-me-staging-state-<AWS::AccountId>"] is None
+
+
+def test_drift_is_looked_for_every_morning(assembly: Assembly) -> None:
+    rule = rule_named(assembly, "know-me-staging-provision-drift")
+    assert rule["ScheduleExpression"] == "cron(0 5 * * ? *)"
+    (target,) = rule["Targets"]
+    assert json.loads(target["Input"]) == {"action": "plan", "drift": True}
+    assert "ProvisionRunbook" in text(target["Arn"]) and target["DeadLetterConfig"]["Arn"]
+
+
+def test_without_a_schedule_nobody_looks_for_drift(tmp_path: Path) -> None:
+    # Given production with settings of its own
+    assembly = assemble(tmp_path, environment="production", drift_schedule="", approval_timeout_seconds=3600)
+    # Then there is no rule for drift, and the functions are told the mode that production has by itself
+    assert {rule["Name"] for rule in assembly.properties("AWS::Events::Rule")} == {
+        "know-me-production-return-after-failure",
+        "know-me-production-schema-migration-lost",
+        "know-me-production-provision-bundle",
+    }
+    for function in assembly.properties("AWS::Lambda::Function"):
+        variables = function["Environment"]["Variables"]
+        assert (variables["APPROVAL_MODE"], variables["APPROVAL_TIMEOUT_SECONDS"]) == ("changes", "3600")

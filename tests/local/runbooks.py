@@ -27,7 +27,27 @@ SINGLE_COPY_LIMIT = 6 * 1024**2
 COLUMNS = [{"table": "public.know_me_photo", "column": "file", "prefix": "media/"}]
 
 ANSWERS: dict[str, Any] = {
-    "ValidateProvision": {"holder": "someone", "own_lock": True},
+    "ValidateProvision": {
+        "run_id": "x",
+        "holder": "someone",
+        "own_lock": True,
+        "action": "apply",
+        "targets": [],
+        "replace": [],
+        "drift": False,
+        "acting_for": None,
+        "approval_mode": "destructive",
+        "approval_timeout_seconds": 86400,
+        "bundle": None,
+        "source_location": None,
+    },
+    "JudgePlan": {
+        "verdict": "allowed",
+        "sentence": "The plan: 1 to create.",
+        "counts": {"create": 1, "update": 0, "replace": 0, "delete": 0},
+        "destructive": 0,
+        "refusals": [],
+    },
     "ValidateMigration": {
         "run_id": "x",
         "environment": "staging",
@@ -59,10 +79,13 @@ ANSWERS: dict[str, Any] = {
         "candidate_bucket": None,
         "copy_role_arn": "arn:aws:iam::123456789012:role/nobody",
     },
+    "HoldReleases": {"deadline": LATER},
+    "CheckReleases": {"quiet": True, "still_running": []},
     "Quiesce": {"deadline": LATER},
     "CheckQuiet": {"quiet": True, "still_running": []},
     "Resume": {"deadline": LATER},
     "CheckRunning": {"running": True, "waiting_for": []},
+    "PointApplication": {"changed": True, "pointed_at": "2026-03-01T11:59:00.000+00:00"},
     "SmokeTest": {"passed_at": "2026-03-01T12:00:00+00:00"},
     "WriteReport": {"report": "s3://b/runs/x/report.html", "outcome": "told", "sentence": "Told."},
     "ClaimRun": {"claimed": True, "run_id": "x", "attempt": 1, "suffix": "", "message": "claimed"},
@@ -177,7 +200,7 @@ class Runbooks:
             Timeout=30,
             Environment={"Variables": {"SCRIPT": json.dumps({**ANSWERS, **script})}},
         )["FunctionArn"]
-        codebuild = aws.client("codebuild")
+        codebuild = self._codebuild = aws.client("codebuild")
         command = (
             f'if [[ "${{JOB:-$ACTION}} $RUN_ID" == {failing_builds or "nothing"} ]]; then exit 1; fi; '
             f"export PLAN_CHANGES=1; left=({large_objects}); "
@@ -265,6 +288,16 @@ class Runbooks:
             for each in self._arguments(execution)
             if "EnvironmentVariablesOverride" in each
         ]
+
+    def built(self, execution: str) -> list[dict[str, Any]]:
+        """Return CodeBuild's own description of every build that an execution started, in order."""
+        ended = [
+            json.loads(event["taskSucceededEventDetails"]["output"])["Build"]["Id"]
+            for event in self._history(execution)
+            if event.get("taskSucceededEventDetails", {}).get("resourceType") == "codebuild"
+        ]
+        found = self._codebuild.batch_get_builds(ids=ended)["builds"]
+        return sorted(found, key=lambda build: ended.index(build["id"]))
 
     def _arguments(self, execution: str) -> list[dict[str, Any]]:
         return [

@@ -372,3 +372,81 @@ def test_a_state_machine_comes_from_s3_with_its_substitutions(
 def test_what_is_not_implemented_is_refused_by_name(cloudformation: Any) -> None:
     with pytest.raises(ClientError, match="cloudformation:ListTypes is not implemented"):
         cloudformation.list_types()
+
+
+def test_a_secret_is_generated_once(cloudformation: Any, local_aws: LocalAWS, name: str) -> None:
+    # Given a secret that is a text, and one that is a document
+    def secrets(description: str, length: int = 40) -> Body:
+        plain = {"PasswordLength": length, "ExcludePunctuation": True}
+        document = {
+            **plain,
+            "SecretStringTemplate": '{"username": "me"}',
+            "GenerateStringKey": "password",
+        }
+        return {
+            key: {
+                "Type": "AWS::SecretsManager::Secret",
+                "Properties": {
+                    "Name": f"{name}/{key}",
+                    "Description": description,
+                    "GenerateSecretString": kind,
+                },
+            }
+            for key, kind in {"plain": plain, "document": document}.items()
+        }
+
+    client = local_aws.client("secretsmanager")
+
+    def value(key: str) -> str:
+        return str(client.get_secret_value(SecretId=f"{name}/{key}")["SecretString"])
+
+    create(cloudformation, name, secrets("first"))
+    before = value("plain")
+    assert len(before) == 40 and before.isalnum()
+    assert json.loads(value("document")).keys() == {"username", "password"}
+    # When something else of it changes, then the value stays
+    update(cloudformation, name, secrets("second"))
+    assert value("plain") == before
+    assert client.describe_secret(SecretId=f"{name}/plain")["Description"] == "second"
+    # When another kind of value is wanted, then there is one
+    update(cloudformation, name, secrets("second", 50))
+    assert len(value("plain")) == 50
+    cloudformation.delete_stack(StackName=name)
+    assert not eventually_exists(lambda: client.describe_secret(SecretId=f"{name}/plain"))
+
+
+def eventually_exists(call: Callable[[], Any]) -> bool:
+    """Whether something is still there after some seconds."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and exists(call):
+        time.sleep(0.1)
+    return exists(call)
+
+
+def test_items_of_a_table_expire_by_an_attribute_while_the_template_says_so(
+    cloudformation: Any, local_aws: LocalAWS, name: str
+) -> None:
+    def table(**more: Any) -> Body:
+        return {
+            "Table": {
+                "Type": "AWS::DynamoDB::Table",
+                "Properties": {
+                    "TableName": name,
+                    "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
+                    "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
+                    "BillingMode": "PAY_PER_REQUEST",
+                    **more,
+                },
+            }
+        }
+
+    def status() -> str:
+        client = local_aws.client("dynamodb")
+        return str(client.describe_time_to_live(TableName=name)["TimeToLiveDescription"]["TimeToLiveStatus"])
+
+    create(
+        cloudformation, name, table(TimeToLiveSpecification={"AttributeName": "forget_at", "Enabled": True})
+    )
+    assert status() == "ENABLED"
+    update(cloudformation, name, table())
+    assert status() == "DISABLED"

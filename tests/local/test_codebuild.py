@@ -529,3 +529,14 @@ def test_unknown_project_and_build_are_not_found(projects: Projects) -> None:
     with pytest.raises(projects.codebuild.exceptions.ResourceNotFoundException):
         projects.codebuild.start_build(projectName="nobody")
     assert projects.codebuild.batch_get_builds(ids=["nobody:1"])["buildsNotFound"] == ["nobody:1"]
+
+
+@pytest.mark.parametrize("how", ["name", "arn"])
+def test_a_project_is_deleted_by_its_name_or_arn(projects: Projects, how: str) -> None:
+    # Given a project; Terraform knows it by its ARN
+    name = projects.create("version: 0.2")
+    (project,) = projects.codebuild.batch_get_projects(names=[name])["projects"]
+    # When it is deleted
+    projects.codebuild.delete_project(name=project[how])
+    # Then it is gone
+    assert projects.codebuild.batch_get_projects(names=[name])["projectsNotFound"] == [name]

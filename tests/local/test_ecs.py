@@ -165,7 +165,8 @@ def world(local_aws: Any) -> World:
         RoleName="tests-ecs",
         AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}),
     )["Role"]["Arn"]
-    allow = {"Effect": "Allow", "Action": ["secretsmanager:GetSecretValue", "logs:*"], "Resource": "*"}
+    read = ["secretsmanager:GetSecretValue", "ssm:GetParameters"]
+    allow = {"Effect": "Allow", "Action": [*read, "logs:*"], "Resource": "*"}
     iam.put_role_policy(
         RoleName="tests-ecs",
         PolicyName="read",
@@ -330,6 +331,45 @@ def test_a_secret_without_the_key_fails_the_start(world: World):
     assert "did not contain json key absent" in task["stoppedReason"]
 
 
+def test_tasks_read_the_current_version_of_a_secret_when_they_start(world: World, local_aws: LocalAWS):
+    # Given a secret with two labelled versions, the first of which is the current one, and a parameter
+    secrets, ssm = local_aws.client("secretsmanager"), local_aws.client("ssm")
+    arn = secrets.create_secret(Name="tests/ecs/application")["ARN"]
+    versions = [
+        secrets.put_secret_value(
+            SecretId=arn, SecretString=json.dumps({"host": name, "port": port}), VersionStages=[name]
+        )["VersionId"]
+        for name, port in (("blue", 5432), ("green", 5433))
+    ]
+    ssm.put_parameter(Name="/tests/ecs/bucket", Value="files", Type="String")
+    parameter = ssm.get_parameter(Name="/tests/ecs/bucket")["Parameter"]["ARN"]
+    sources = {
+        "HOST": f"{arn}:host::",
+        "PORT": f"{arn}:port::",
+        "GREEN": f"{arn}:host:green:",
+        "BUCKET": parameter,
+    }
+    definition = world.define(
+        "named",
+        "import os; print([os.environ[name] for name in ('HOST', 'PORT', 'GREEN', 'BUCKET')])",
+        secrets=[{"name": name, "valueFrom": source} for name, source in sources.items()],
+    )
+
+    def seen() -> str:
+        stream = f"t/api/{world.ended(world.run(definition))['taskArn'].rsplit('/', 1)[-1]}"
+        (event,) = world.logs.get_log_events(logGroupName="/tests/ecs", logStreamName=stream)["events"]
+        return str(event["message"])
+
+    # When tasks start before and after the current version is another one
+    before = seen()
+    secrets.update_secret_version_stage(
+        SecretId=arn, VersionStage="AWSCURRENT", MoveToVersionId=versions[1], RemoveFromVersionId=versions[0]
+    )
+    # Then the same task definition leads elsewhere; what names a label does not move
+    assert before == "['blue', '5432', 'green', 'files']"
+    assert seen() == "['green', '5433', 'green', 'files']"
+
+
 def test_stop_sends_sigterm_and_kills_what_does_not_end(world: World):
     # Given a task that ignores SIGTERM
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
@@ -424,6 +464,32 @@ def test_a_deployment_that_cannot_start_is_rolled_back(world: World, service: st
     final = world.steady(2, service)
     assert any("deployment failed: tasks failed to start" in event["message"] for event in final["events"])
     assert world.get()[0] == 200
+
+
+def test_a_service_of_codedeploy_starts_again_at_once_after_none_and_back(world: World, local_aws: LocalAWS):
+    # Given a service whose tasks fail because a parameter is missing, so that it starts them ever more rarely
+    missing = [{"name": "X", "valueFrom": "/tests/ecs/later"}]
+    definition = world.define("later", WEB, secrets=missing)
+    world.ecs.create_service(
+        cluster="tests",
+        serviceName="later",
+        taskDefinition=definition,
+        desiredCount=1,
+        launchType="FARGATE",
+        networkConfiguration=world.network,
+        deploymentController={"type": "CODE_DEPLOY"},
+        loadBalancers=[{"targetGroupArn": world.target_group, "containerName": "api", "containerPort": 8000}],
+    )
+    wait(lambda: any("consistently" in event["message"] for event in world.service("later")["events"]))
+    local_aws.client("ssm").put_parameter(Name="/tests/ecs/later", Value="x", Type="String")
+    # When a new deployment is forced, then that is refused; none and back is not
+    with pytest.raises(ClientError, match="CODE_DEPLOY"):
+        world.ecs.update_service(cluster="tests", service="later", forceNewDeployment=True)
+    for count in (0, 1):
+        world.ecs.update_service(cluster="tests", service="later", desiredCount=count)
+    wait(lambda: world.service("later")["runningCount"] == 1, seconds=10)
+    world.ecs.delete_service(cluster="tests", service="later", force=True)
+    wait(lambda: world.service("later")["status"] == "INACTIVE")
 
 
 def test_a_service_above_zero_is_deleted_only_by_force(world: World, service: str):

@@ -5,8 +5,10 @@ here is the way through the states, not what the steps do (tests/unit/lambdas) n
 media_jobs).
 """
 
+import io
 import json
 import uuid
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -127,6 +129,20 @@ def test_a_refusal_is_one_sentence_and_starts_no_return(make: Make, step: str) -
     assert not runbooks.exists(runbooks.child(ended["executionArn"], "return", "-return"))
 
 
+def test_a_release_that_does_not_end_is_not_cut_and_the_migration_returns(make: Make, instance: str) -> None:
+    # Given a release that began after the preflight and takes longer than is waited for
+    refusal = {"raise": "QuiesceTimedOut", "message": "Still running: the deployment d-1."}
+    runbooks = make(on(instance, CheckReleases=refusal, **NOT_CUT))
+    # When it is migrated
+    ended = runbooks.run("migrate", {})
+    # Then the ways in were closed, the app was never stopped, and the return starts what was closed again
+    assert (ended["error"], ended["cause"]) == ("QuiesceTimedOut", "Still running: the deployment d-1.")
+    path = runbooks.path(ended["executionArn"])
+    assert "Let nothing new begin" in path and "Stop everything that writes" not in path
+    returned = runbooks.path(runbooks.child(ended["executionArn"], "return", "-return"))
+    assert "Stop the app" not in returned and "Start everything again" in returned
+
+
 @pytest.mark.parametrize(
     ("script", "failing_builds", "error"),
     [
@@ -175,6 +191,7 @@ def test_terraform_failing_at_the_cutover_is_a_cutover_that_failed(make: Make, i
         "Stop the app",
         "Let the old database be written to",
         "Point the app back to the old stores",
+        "Let tasks read the old stores",
         "Start everything again",
         "Test the app",
         "The app runs on the old stores",
@@ -196,20 +213,40 @@ def test_a_return_that_fails_is_said_and_keeps_the_lock(make: Make, instance: st
     assert "Release the lock" not in path
 
 
-def test_a_return_goes_on_when_terraform_fails_but_the_app_is_defined_with_the_old_stores(
+def test_a_return_goes_on_when_terraform_fails_but_the_app_would_use_the_old_stores(
     make: Make,
 ) -> None:
     runbooks = make(failing_builds="plan*")
     ended = runbooks.run("return", {"run_id": "x"})
     assert ended["status"] == "SUCCEEDED", ended.get("cause")
     path = runbooks.path(ended["executionArn"])
-    assert path.index("Look which stores the app is defined with") < path.index("Start everything again")
+    order = [
+        "Let tasks read the old database all the same",
+        "Look which stores the app would use",
+        "Start everything again",
+    ]
+    assert [state for state in path if state in order] == order
 
 
 def test_a_return_with_nothing_to_do_says_so(make: Make) -> None:
     claim = {"claimed": False, "run_id": "x", "attempt": 0, "suffix": "", "message": "Nobody holds the lock."}
     ended = make({"ClaimRun": claim}).run("return", {"run_id": "x"})
     assert json.loads(ended["output"]) == {"message": "Nobody holds the lock."}
+
+
+# ------------------------------------------------------------------ provision
+
+
+def provision(verdict: str = "allowed", **request: Any) -> dict[str, Any]:
+    """Return answers for a provision with this request and this verdict on its plan."""
+    judged = {**ANSWERS["JudgePlan"], "verdict": verdict, "sentence": f"It is {verdict}."}
+    return {"ValidateProvision": {**ANSWERS["ValidateProvision"], **request}, "JudgePlan": judged}
+
+
+def reported(runbooks: Runbooks, execution: str) -> dict[str, Any]:
+    """Return what was reported about an execution, once."""
+    (report,) = runbooks.asked(execution, "WriteReport")
+    return report
 
 
 def test_provision_applies_its_plan_and_makes_a_missing_role(make: Make) -> None:
@@ -220,8 +257,11 @@ def test_provision_applies_its_plan_and_makes_a_missing_role(make: Make) -> None
         "Validate the request",
         "Take the lock",
         "Plan the changes",
-        "Is there anything to change?",
+        "Judge the plan",
+        "What does the plan ask for?",
         "Apply the plan",
+        "Did it come with a bundle?",
+        "Is the whole environment there?",
         "Look for a database without its role",
         "Is a role missing?",
         "Make the application role",
@@ -229,8 +269,9 @@ def test_provision_applies_its_plan_and_makes_a_missing_role(make: Make) -> None
         "Write the report",
         "Is the lock our own?",
         "Release the lock",
-        "The environment is as described",
+        "The run ended well",
     ]
+    assert reported(runbooks, ended["executionArn"])["outcome"] == "provisioned"
 
 
 def test_provision_that_fails_gives_its_own_lock_back(make: Make) -> None:
@@ -238,13 +279,190 @@ def test_provision_that_fails_gives_its_own_lock_back(make: Make) -> None:
     ended = runbooks.run("provision", {})
     assert ended["status"] == "FAILED"
     assert runbooks.path(ended["executionArn"])[-2:] == ["Give the lock back", "Provisioning failed"]
+    assert reported(runbooks, ended["executionArn"])["outcome"] == "failed"
 
 
 def test_provision_for_another_run_leaves_the_lock_to_it(make: Make) -> None:
-    runbooks = make({"ValidateProvision": {"holder": "x", "own_lock": False}})
+    runbooks = make(provision(holder="x", own_lock=False, acting_for="x"))
     ended = runbooks.run("provision", {"acting_for": "x"})
     assert ended["status"] == "SUCCEEDED", ended.get("cause")
     assert "Release the lock" not in runbooks.path(ended["executionArn"])
+    (judged,) = runbooks.asked(ended["executionArn"], "JudgePlan")
+    assert judged["acting_for"] == "x"
+    assert reported(runbooks, ended["executionArn"])["notify"] is False
+
+
+def test_with_nothing_to_change_nothing_is_applied_and_a_missing_role_is_made(make: Make) -> None:
+    script = {**provision("empty"), "FindDatabasesWithoutRole": {"databases": [DATABASE], "services": []}}
+    runbooks = make(script)
+    ended = runbooks.run("provision", {})
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    actions = [build.get("ACTION", build.get("JOB")) for build in runbooks.builds(ended["executionArn"])]
+    assert actions == ["plan", "prepare-role"]
+    assert reported(runbooks, ended["executionArn"])["outcome"] == "nothing_to_change"
+
+
+@pytest.mark.parametrize(
+    ("verdict", "drift", "outcome", "told"),
+    [
+        ("allowed", False, "planned", True),
+        ("approval_needed", False, "planned", True),
+        ("empty", False, "nothing_to_change", True),
+        ("approval_needed", True, "drift_found", True),
+        ("refused", True, "drift_found", True),
+        ("empty", True, "nothing_to_change", False),
+    ],
+)
+def test_a_plan_is_only_reported(make: Make, verdict: str, drift: bool, outcome: str, told: bool) -> None:
+    runbooks = make(provision(verdict, action="plan", drift=drift))
+    ended = runbooks.run("provision", {"action": "plan"})
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert [build["ACTION"] for build in runbooks.builds(ended["executionArn"])] == ["plan"]
+    report = reported(runbooks, ended["executionArn"])
+    assert (report["outcome"], report["notify"]) == (outcome, told)
+    assert "Release the lock" in runbooks.path(ended["executionArn"])
+
+
+@pytest.mark.parametrize("action", ["apply", "plan", "destroy"])
+def test_a_refused_plan_fails_with_the_reason_and_without_a_lock(make: Make, action: str) -> None:
+    runbooks = make(provision("refused", action=action))
+    ended = runbooks.run("provision", {})
+    assert (ended["status"], ended["error"], ended["cause"]) == ("FAILED", "PlanRefused", "It is refused.")
+    assert [build["ACTION"] for build in runbooks.builds(ended["executionArn"])] == ["plan"]
+    assert "Give the lock back" in runbooks.path(ended["executionArn"])
+    report = reported(runbooks, ended["executionArn"])
+    assert (report["outcome"], report["failure"]["error"]) == ("refused", "PlanRefused")
+
+
+def test_a_destruction_applies_its_plan_and_looks_for_no_app(make: Make) -> None:
+    runbooks = make(provision(action="destroy", targets=["module.api"]))
+    ended = runbooks.run("provision", {"action": "destroy", "targets": ["module.api"]})
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    builds = runbooks.builds(ended["executionArn"])
+    assert [(build["ACTION"], build["DESTROY"], build["TARGETS"]) for build in builds] == [
+        ("plan", "true", '["module.api"]'),
+        ("apply", "true", '["module.api"]'),
+    ]
+    assert "Look for a database without its role" not in runbooks.path(ended["executionArn"])
+    assert reported(runbooks, ended["executionArn"])["outcome"] == "destroyed"
+
+
+DECISION = {"decision": "approve", "by": "ada", "at": "2026-03-01T12:00:00+00:00", "comment": "Fine"}
+
+
+def decided(runbooks: Runbooks, execution: str, **change: Any) -> dict[str, Any]:
+    """Wait for the question, decide, and return how the execution ended."""
+    until(lambda: bool(runbooks.asked(execution, "AskForApproval")))
+    (asked,) = runbooks.asked(execution, "AskForApproval")
+    assert asked["execution_arn"] == execution
+    assert (asked["counts"]["create"], asked["destructive"]) == (1, 0)
+    output = json.dumps({**DECISION, **change})
+    runbooks.states.send_task_success(taskToken=asked["task_token"], output=output)
+    return runbooks.end(execution)
+
+
+def test_an_approved_plan_is_applied_under_a_lock_that_is_taken_again(make: Make) -> None:
+    runbooks = make(provision("approval_needed"))
+    execution = runbooks.start("provision", {})
+    # When somebody says yes
+    ended = decided(runbooks, execution)
+    # Then the environment was free meanwhile, and the plan of before the question is applied
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    path = runbooks.path(execution)
+    order = [
+        "Take the lock",
+        "Plan the changes",
+        "Judge the plan",
+        "Free the environment meanwhile",
+        "Ask for approval",
+        "Take the lock again",
+        "Apply the plan",
+        "Write the report",
+        "Release the lock",
+    ]
+    assert [state for state in path if state in order] == order
+    assert [build["ACTION"] for build in runbooks.builds(execution)] == ["plan", "apply"]
+    first, again = runbooks.asked(execution, "TakeLock")
+    assert first == again
+    assert reported(runbooks, execution)["approval"] == DECISION
+
+
+def test_a_run_for_another_one_asks_under_that_ones_lock(make: Make) -> None:
+    runbooks = make(provision("approval_needed", own_lock=False, acting_for="x"))
+    execution = runbooks.start("provision", {"acting_for": "x"})
+    ended = decided(runbooks, execution)
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    assert runbooks.asked(execution, "ReleaseLock") == []
+    assert len(runbooks.asked(execution, "TakeLock")) == 1
+
+
+@pytest.mark.parametrize(("comment", "said"), [("Not on a Friday", ": Not on a Friday"), (None, "")])
+def test_a_rejected_plan_applies_nothing_and_says_who(make: Make, comment: str | None, said: str) -> None:
+    runbooks = make(provision("approval_needed"))
+    execution = runbooks.start("provision", {})
+    ended = decided(runbooks, execution, decision="reject", comment=comment)
+    assert (ended["status"], ended["error"]) == ("FAILED", "ApprovalRejected")
+    assert ended["cause"].startswith(f"ada rejected the plan{said}. Nothing was applied.")
+    assert [build["ACTION"] for build in runbooks.builds(execution)] == ["plan"]
+    assert reported(runbooks, execution)["outcome"] == "rejected"
+
+
+def test_a_question_that_nobody_answers_ends_by_itself(make: Make) -> None:
+    runbooks = make(provision("approval_needed", approval_timeout_seconds=1))
+    ended = runbooks.run("provision", {})
+    assert (ended["status"], ended["error"]) == ("FAILED", "ApprovalTimedOut")
+    assert ended["cause"].startswith("Nobody decided about the plan within 1 s.")
+    assert [build["ACTION"] for build in runbooks.builds(ended["executionArn"])] == ["plan"]
+    assert reported(runbooks, ended["executionArn"])["outcome"] == "approval_timed_out"
+
+
+def test_a_question_that_cannot_be_asked_is_a_failure_of_its_own(make: Make) -> None:
+    script = {"AskForApproval": {"raise": "ProvisionFailed", "message": "No table."}}
+    runbooks = make({**provision("approval_needed"), **script})
+    ended = runbooks.run("provision", {})
+    assert (ended["error"], ended["cause"]) == ("ProvisionFailed", "No table.")
+
+
+def test_a_bundle_is_planned_applied_and_remembered(make: Make, local_aws: LocalAWS) -> None:
+    # Given an infrastructure bundle, which here holds what the build runs
+    s3, bucket = local_aws.client("s3"), f"bundles-{uuid.uuid4().hex[:8]}"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w") as zipped:
+        zipped.writestr("terraform/main.tf", "")
+    version = s3.put_object(Bucket=bucket, Key="bundles/a.zip", Body=archive.getvalue())["VersionId"]
+    bundle = {"key": "bundles/a.zip", "version_id": version}
+    location = {"location": f"{bucket}/bundles/a.zip", "version_id": version}
+    runbooks = make(provision(bundle=bundle, source_location=location))
+    # When
+    ended = runbooks.run("provision", {"bundle": bundle})
+    # Then both builds ran on that version, and later runs will
+    assert ended["status"] == "SUCCEEDED", ended.get("cause")
+    builds = [build for build in runbooks.built(ended["executionArn"]) if build["source"]["type"] == "S3"]
+    assert [(build["source"]["location"], build["sourceVersion"]) for build in builds] == [
+        (f"{bucket}/bundles/a.zip", version)
+    ] * 2
+    remembered = local_aws.client("ssm").get_parameter(Name="/know-me/staging/bundle")["Parameter"]["Value"]
+    assert json.loads(remembered) == bundle
+
+
+def test_a_plan_of_a_bundle_is_not_remembered(make: Make) -> None:
+    bundle = {"key": "bundles/a.zip", "version_id": "v1"}
+    runbooks = make(provision(action="plan", bundle=bundle))
+    ended = runbooks.run("provision", {})
+    assert "Remember the bundle" not in runbooks.path(ended["executionArn"])
+
+
+@pytest.mark.parametrize(("drift", "status"), [(True, "SUCCEEDED"), (False, "FAILED")])
+def test_a_look_for_drift_gives_way_to_whatever_works(make: Make, drift: bool, status: str) -> None:
+    script = {"TakeLock": {"raise": "LockHeld", "message": "The run a works. Wait."}}
+    runbooks = make({**provision(action="plan", drift=drift), **script})
+    ended = runbooks.run("provision", {})
+    assert ended["status"] == status
+    assert runbooks.builds(ended["executionArn"]) == []
+    if not drift:
+        assert (ended["error"], ended["cause"]) == ("LockHeld", "The run a works. Wait.")
 
 
 # ------------------------------------------------------------------ move-media

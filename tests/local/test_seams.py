@@ -6,20 +6,30 @@ from unittest.mock import Mock
 
 import pytest
 from moto import backends
+from moto.acm.models import AWSCertificateManagerBackend, CertBundle
 from moto.awslambda.models import FunctionUrlConfig, LambdaBackend, LambdaFunction
 from moto.awslambda.responses import LambdaResponse
+from moto.cloudfront import models as cloudfront
+from moto.cloudfront.responses import CloudFrontResponse
 from moto.codebuild.models import CodeBuildBackend, codebuild_backends
 from moto.codebuild.responses import CodeBuildResponse
+from moto.codepipeline.models import CodePipelineBackend, codepipeline_backends
+from moto.codepipeline.responses import CodePipelineResponse
 from moto.core.base_backend import BaseBackend
 from moto.core.responses import BaseResponse
 from moto.core.serialize import get_serializer_class
+from moto.ecr.models import ECRBackend, Image
+from moto.ecr.responses import ECRResponse
 from moto.iam.policy_validation import SERVICE_TYPE_REGION_INFORMATION_ERROR_ASSOCIATIONS
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+from moto.route53.models import FakeZone, RecordSet
 from moto.s3.models import FakeBucket
 from moto.s3.responses import S3Response
+from moto.secretsmanager.models import FakeSecret, SecretsManagerBackend
 from moto.sqs.models import Message, Queue, SQSBackend
 from moto.sts.models import STSBackend
 from moto.sts.responses import TokenResponse
+from moto.wafv2.models import WAFV2Backend
 
 from localaws.server import list_services_once
 
@@ -34,11 +44,44 @@ PARAMETERS = [
     (LambdaResponse._enrich_response, ["headers", "body"]),
     (CodeBuildBackend.__init__, ["self", "region_name", "account_id"]),
     (CodeBuildBackend.delete_project, ["self", "project_name"]),
+    (CodePipelineBackend.__init__, ["self", "region_name", "account_id"]),
+    (
+        ECRBackend.put_image,
+        ["self", "repository_name", "image_manifest", "image_tag", "image_manifest_mediatype", "digest"],
+    ),
+    (Image._create_digest, ["self"]),
+    (ECRResponse.get_authorization_token, ["self"]),
     (FakeBucket.get_permission, ["self", "action", "resource"]),
     (S3Response._bucket_response, ["self", "request", "full_url"]),
     (S3Response._key_response, ["self", "request", "full_url"]),
     (S3Response.get_bucket_notification, ["self"]),
     (SQSBackend.is_message_valid_based_on_retention_period, ["self", "queue_name", "message"]),
+    (CertBundle.describe, ["self"]),
+    (CertBundle.check, ["self"]),
+    (AWSCertificateManagerBackend.delete_certificate, ["self", "arn"]),
+    (cloudfront.DistributionConfig.__init__, ["self", "config"]),
+    (
+        cloudfront.CloudFrontBackend.create_distribution_with_tags,
+        ["self", "distribution_config", "tags"],
+    ),
+    (WAFV2Backend.associate_web_acl, ["self", "web_acl_arn", "resource_arn"]),
+    (WAFV2Backend.delete_web_acl, ["self", "name", "scope", "_id", "lock_token"]),
+    (
+        WAFV2Backend.put_logging_configuration,
+        [
+            "self",
+            "arn",
+            "log_destination_configs",
+            "redacted_fields",
+            "managed_gy_firewall_manager",
+            "logging_filter",
+        ],
+    ),
+    (FakeSecret.reset_default_version, ["self", "secret_version", "version_id"]),
+    (
+        SecretsManagerBackend.update_secret_version_stage,
+        ["self", "secret_id", "version_stage", "remove_from_version_id", "move_to_version_id"],
+    ),
     (TokenResponse.assume_role, ["self"]),
     (STSBackend.get_caller_identity, ["self", "access_key_id", "region"]),
     (
@@ -67,8 +110,22 @@ def test_actions_of_codebuild_are_methods_of_its_response_class() -> None:
     assert {action.__name__ for action in ACTIONS} - stock <= set(vars(CodeBuildResponse))
 
 
+def test_actions_of_codepipeline_that_moto_has_are_all_replaced() -> None:
+    from localaws.codepipeline.api import ACTIONS
+
+    stock = {name for name in vars(CodePipelineResponse) if not name.startswith("_")}
+    assert stock - {"codepipeline_backend"} <= {action.__name__ for action in ACTIONS}
+
+
+def test_moto_has_no_codeconnections() -> None:
+    from moto.backends import list_of_moto_modules
+
+    assert not {"codeconnections", "codestarconnections"} & set(list_of_moto_modules())
+
+
 def test_backends_are_made_from_a_class_that_can_be_replaced_and_named_by_url_module() -> None:
     assert codebuild_backends.backend is CodeBuildBackend
+    assert codepipeline_backends.backend is CodePipelineBackend
     assert isinstance(inspect.getattr_static(BaseBackend, "_url_module"), property)
 
 
@@ -101,3 +158,14 @@ def test_a_queue_of_sqs_lists_its_messages_by_a_property_over_what_it_keeps() ->
     assert Queue("seam", "us-east-1", "123456789012")._messages == []
     message = Message("id", "body")
     assert (message.visible_at, message.delayed_until) == (0.0, 0.0)
+
+
+def test_distributions_make_their_configuration_by_a_name_that_can_be_replaced() -> None:
+    assert "DistributionConfig(" in inspect.getsource(cloudfront.Distribution.__init__)
+    assert not hasattr(CloudFrontResponse, "create_cache_policy")  # new: moto has none
+
+
+def test_records_of_a_zone_have_a_name_a_type_and_values() -> None:
+    assert "self.rrsets" in inspect.getsource(FakeZone.__init__)
+    source = inspect.getsource(RecordSet.__init__)
+    assert all(f"self.{name} =" in source for name in ("name", "type", "records"))

@@ -432,8 +432,50 @@ def test_a_token_is_answered(run: Run, states: Any, create: Create, local_aws: L
     states.send_task_heartbeat(taskToken=token)
     states.send_task_success(taskToken=token, output=json.dumps({"yes": True}))
     assert json.loads(wait(states, execution)["output"]) == {"yes": True}
-    with pytest.raises(ClientError, match=r"TaskDoesNotExist|TaskTimedOut"):
+    with pytest.raises(ClientError, match="TaskTimedOut"):
         states.send_task_success(taskToken=token, output="{}")
+    with pytest.raises(ClientError, match="InvalidToken"):
+        states.send_task_success(taskToken="nobody's", output="{}")
+
+
+@pytest.mark.parametrize("ended", ["failed", "stopped", "timed out"])
+def test_the_token_of_a_task_that_is_over_is_refused(
+    ended: str, states: Any, create: Create, local_aws: LocalAWS
+) -> None:
+    # Given a task that waits
+    queue = local_aws.client("sqs").create_queue(QueueName=f"tokens-{uuid.uuid4().hex[:8]}")["QueueUrl"]
+    arn = create(
+        {
+            "Ask": task(
+                "sqs:sendMessage.waitForTaskToken",
+                {"QueueUrl": queue, "MessageBody": "{% $states.context.Task.Token %}"},
+                TimeoutSeconds=2 if ended == "timed out" else 30,
+            )
+        }
+    )
+    execution = states.start_execution(stateMachineArn=arn)["executionArn"]
+    token = local_aws.client("sqs").receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"][0]["Body"]
+    # When it ends otherwise
+    match ended:
+        case "failed":
+            states.send_task_failure(taskToken=token, error="No", cause="because")
+        case "stopped":
+            states.stop_execution(executionArn=execution)
+    described = wait(states, execution)
+    expected = {
+        "failed": ("FAILED", "No"),
+        "stopped": ("ABORTED", None),
+        "timed out": ("FAILED", "States.Timeout"),
+    }
+    assert (described["status"], described.get("error")) == expected[ended]
+    # Then nobody answers it any more
+    for call in (
+        lambda: states.send_task_success(taskToken=token, output="{}"),
+        lambda: states.send_task_failure(taskToken=token),
+        lambda: states.send_task_heartbeat(taskToken=token),
+    ):
+        with pytest.raises(ClientError, match="TaskTimedOut"):
+            call()
 
 
 def test_a_missing_heartbeat_has_its_own_error(run: Run, local_aws: LocalAWS) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 import psycopg
 import pytest
 from botocore.exceptions import ClientError
+from know_me.application import definition_of, reads_bucket_by_name, reads_database_by_name
 from know_me.manifest import Manifest, read_manifest
 
 from .conftest import PROJECT, LocalAWS, free_port
@@ -75,6 +76,11 @@ class Root:
         changes: list[dict[str, Any]] = document["resource_changes"]
         return changes
 
+    def outputs(self) -> dict[str, Any]:
+        """Return the outputs."""
+        found = json.loads(self.terraform("output", "-json").stdout)
+        return {name: output["value"] for name, output in found.items()}
+
     def apply(self, generations: dict[str, Any]) -> None:
         """Apply a document of generations."""
         self.set(generations)
@@ -103,6 +109,8 @@ def root(local_aws: LocalAWS, tmp_path_factory: pytest.TempPathFactory) -> Itera
         "secret_recovery_days": "0",
         "s3_use_path_style": "true",
         "api_image": "know-me/api:demo",
+        "api_secrets": json.dumps({"APPLE_SHARED_SECRET": "apple-shared-secret"}),
+        "apple_product_codes": json.dumps(["know-me.premium"]),
         "api_listener_port": str(free_port()),
         "media_cors_origins": json.dumps(["https://app.example.com"]),
         "media_file_columns": json.dumps([FILE_COLUMN]),
@@ -141,11 +149,19 @@ def bucket(generation: str) -> str:
     return f"know-me-{ENVIRONMENT}-media-{generation}-123456789012"
 
 
-def api_environment(root: Root) -> dict[str, str]:
-    """Return the variables of the API's newest container."""
-    found = root.aws.client("ecs").describe_task_definition(taskDefinition=f"know-me-{ENVIRONMENT}-api")
-    container = found["taskDefinition"]["containerDefinitions"][0]
-    return {variable["name"]: variable["value"] for variable in container["environment"]}
+def media_bucket_of_tasks(root: Root) -> str:
+    """Return the bucket that tasks of the API find under the name that stays."""
+    found = root.aws.client("ssm").get_parameter(Name=f"/know-me/{ENVIRONMENT}/media/bucket")
+    return str(found["Parameter"]["Value"])
+
+
+def task_definition(root: Root) -> dict[str, Any]:
+    """Return the revision of the API's task definition from which a release starts."""
+    parameter = root.aws.client("ssm").get_parameter(Name=f"/know-me/{ENVIRONMENT}/api/task-definition")
+    found: dict[str, Any] = root.aws.client("ecs").describe_task_definition(
+        taskDefinition=parameter["Parameter"]["Value"]
+    )["taskDefinition"]
+    return found
 
 
 def heard(root: Root, queue_url: str, count: int) -> set[tuple[str, str]]:
@@ -192,19 +208,73 @@ def test_manifest_names_the_media_and_who_moves_them(manifest: Manifest) -> None
     assert [column.model_dump() for column in manifest.media.file_columns] == [FILE_COLUMN]
 
 
+def test_manifest_names_the_web_app_and_the_alarms(root: Root, manifest: Manifest) -> None:
+    # Given what Terraform published
+    names = [arn.partition(":alarm:")[2] for arn in manifest.alarm_arns]
+    # When the alarms are asked for
+    alarms = root.aws.client("cloudwatch").describe_alarms(AlarmNames=names)["MetricAlarms"]
+    # Then each exists and tells the topic, and the web app has a name
+    assert {alarm["AlarmName"] for alarm in alarms} == set(names)
+    assert f"know-me-{ENVIRONMENT}-database-blue-cpu" in names
+    assert {action for alarm in alarms for action in alarm["AlarmActions"]} == {
+        f"arn:aws:sns:us-east-1:123456789012:know-me-{ENVIRONMENT}-notifications"
+    }
+    assert manifest.web_url == root.outputs()["web_url"]
+
+
+def test_load_balancer_is_behind_the_firewall(root: Root) -> None:
+    # Given
+    balancer = root.aws.client("elbv2").describe_load_balancers(Names=[f"know-me-{ENVIRONMENT}-api"])
+    arn = balancer["LoadBalancers"][0]["LoadBalancerArn"]
+    # When
+    acl = root.aws.client("wafv2").get_web_acl_for_resource(ResourceArn=arn)["WebACL"]
+    # Then
+    assert acl["Name"] == f"know-me-{ENVIRONMENT}-api"
+    assert {rule["Name"] for rule in acl["Rules"]} >= {"hosts", "rate", "AWSManagedRulesCommonRuleSet"}
+
+
+def test_settings_of_the_app_reach_the_container(root: Root) -> None:
+    # Given
+    container = task_definition(root)["containerDefinitions"][0]
+    secrets = {each["name"]: each["valueFrom"] for each in container["secrets"]}
+    # When the secret that a person fills is looked at
+    secret = root.aws.client("secretsmanager").describe_secret(SecretId=secrets["APPLE_SHARED_SECRET"])
+    # Then it is there without a value, and what is not secret is in the environment
+    assert secret["Name"] == f"know-me/{ENVIRONMENT}/api/apple-shared-secret"
+    assert not secret.get("VersionIdsToStages")
+    variables = {each["name"]: each["value"] for each in container["environment"]}
+    assert variables["APPLE_PRODUCT_CODES"] == "know-me.premium"
+    assert variables["WEB_APP_URL"] == root.outputs()["web_url"]
+
+
 def test_new_generation_only_adds(root: Root) -> None:
     # When a candidate is planned beside the running database
     planned = root.plan(BOTH_GREEN)
-    # Then nothing of the old one is touched; the manifest learns of the new one
-    assert planned.pop("update") == {"module.manifest.aws_ssm_parameter.manifest"}
+    # Then nothing of the old one is touched; the manifest and the dashboard learn of the new one
+    assert planned.pop("update") == {
+        "module.manifest.aws_ssm_parameter.manifest",
+        "module.watching.aws_cloudwatch_dashboard.this",
+    }
     assert planned.keys() == {"create"}
     assert 'module.database["green"].aws_db_instance.this' in planned["create"]
     assert 'module.media["green"].aws_s3_bucket.this' in planned["create"]
     assert all("green" in address for address in planned["create"])
 
 
-def test_api_is_told_which_bucket_it_uses(root: Root) -> None:
-    assert api_environment(root)["MEDIA_BUCKET"] == bucket("blue")
+def test_api_finds_the_bucket_and_the_database_under_names_that_stay(root: Root, manifest: Manifest) -> None:
+    container = task_definition(root)["containerDefinitions"][0]
+    assert reads_database_by_name(container, manifest)
+    assert reads_bucket_by_name(container, manifest)
+    assert media_bucket_of_tasks(root) == bucket("blue")
+
+
+def test_releases_of_the_api_are_codedeploys(root: Root, manifest: Manifest) -> None:
+    service = manifest.services[0]
+    (found,) = root.aws.client("ecs").describe_services(cluster=service.cluster, services=[service.name])[
+        "services"
+    ]
+    assert found["deploymentController"] == {"type": "CODE_DEPLOY"}
+    assert definition_of(found) == task_definition(root)["taskDefinitionArn"]
 
 
 def test_only_static_files_are_public(root: Root) -> None:
@@ -251,8 +321,9 @@ def test_media_candidate_is_written_by_migrations_until_it_is_active(root: Root)
     s3.put_object(Bucket=bucket("blue"), Key="media/meanwhile", Body=b"")
     # Then the candidate refuses, and the API stays where it was
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert api_environment(root)["MEDIA_BUCKET"] == bucket("blue")
+    assert media_bucket_of_tasks(root) == bucket("blue")
     assert root.plan(MEDIA_GREEN) == {}
+    before = task_definition(root)["taskDefinitionArn"]
     # When the candidate becomes the active generation
     root.apply(MEDIA_MOVED)
     # Then it is the other one that only migrations write, and the API has moved
@@ -260,8 +331,10 @@ def test_media_candidate_is_written_by_migrations_until_it_is_active(root: Root)
     with pytest.raises(ClientError) as refused:
         s3.delete_object(Bucket=bucket("blue"), Key="media/meanwhile")
     assert refused.value.response["ResponseMetadata"]["HTTPStatusCode"] == 403
-    assert api_environment(root)["MEDIA_BUCKET"] == bucket("green")
+    assert media_bucket_of_tasks(root) == bucket("green")
     assert root.plan(MEDIA_MOVED) == {}
+    # And without another task definition: that would be a release
+    assert task_definition(root)["taskDefinitionArn"] == before
     # When everything goes back, then what is in a bucket that nothing protects goes with it
     root.apply(BLUE)
     assert bucket("green") not in {found["Name"] for found in s3.list_buckets()["Buckets"]}
@@ -366,3 +439,30 @@ def test_environment_that_is_not_the_workspace_is_refused(root: Root) -> None:
     # Then
     assert done.returncode == 1
     assert "must be the selected workspace" in " ".join(done.stderr.replace("│", " ").split())
+
+
+def test_production_keeps_its_deletion_protection(root: Root) -> None:
+    # Given the workspace of production, where nothing is
+    environment = root.environment | {"TF_VAR_environment": "production"}
+
+    def run(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            ["terraform", *arguments],
+            cwd=root.directory,
+            env=environment,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    assert run("workspace", "select", "-or-create", "production").returncode == 0
+    # When somebody plans it with settings of a throw-away environment
+    try:
+        done = run("plan", "-no-color", "-input=false")
+    finally:
+        root.terraform("workspace", "select", ENVIRONMENT)
+    # Then each of them is refused
+    said = " ".join(done.stderr.replace("│", " ").split())
+    assert done.returncode == 1
+    assert "deletion_protection must be true for production" in said
+    assert "database_skip_final_snapshot must be false for production" in said

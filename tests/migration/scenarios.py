@@ -172,17 +172,18 @@ class Stage:
         client = self.environment.clients["secretsmanager"]
         for page in client.get_paginator("list_secrets").paginate():
             for secret in page["SecretList"]:
-                try:
-                    value = client.get_secret_value(SecretId=secret["ARN"])["SecretString"]
-                except client.exceptions.ResourceNotFoundException:
-                    continue
-                try:
-                    document = json.loads(value)
-                except ValueError:
-                    document = None
-                self.secrets.add(
-                    document["password"] if isinstance(document, dict) and "password" in document else value
-                )
+                for version in secret.get("SecretVersionsToStages", {}):  # generations are versions of one
+                    answer = client.get_secret_value(SecretId=secret["ARN"], VersionId=version)
+                    self.secrets.add(password_of(answer["SecretString"]))
+
+
+def password_of(value: str) -> str:
+    """Return the password of a secret's document, or the secret itself when it is none."""
+    try:
+        document = json.loads(value)
+    except ValueError:
+        return value
+    return str(document["password"]) if isinstance(document, dict) and "password" in document else value
 
 
 # ---------------------------------------------------------------- damage
@@ -226,16 +227,11 @@ def stop_the_candidate(stage: Stage, run_id: str) -> None:
 
 
 def let_the_cutover_fail(stage: Stage, run_id: str) -> None:
-    """Let ECS refuse the new task definition when Terraform switches the app."""
+    """Let S3 refuse the policy that lets the app write into the new bucket, when Terraform switches."""
     stage.wait_for_state(run_id, CUTOVER)
-    stage.server.fail_next(
-        "ecs",
-        "RegisterTaskDefinition",
-        "ClientException",
-        "Refused by the test.",
-        # Other environments cut over at the same time.
-        principal=f"/know-me/{stage.environment.name}/",
-    )
+    environment = stage.environment
+    bucket = environment.media_bucket(environment.run_document(run_id, "request.json")["media_candidate"])
+    stage.server.fail_next("s3", "PutBucketPolicy", "AccessDenied", "Refused by the test.", resource=bucket)
 
 
 def stop_the_execution_by_hand(stage: Stage, run_id: str) -> None:

@@ -69,13 +69,16 @@ def success(stage: Stage) -> Facts:
         stage.wait_for_state(run_id, "Add the candidate")
         refused.append(stage.environment.wait(stage.environment.executions.start("migrate"), 60))
 
+    environment = stage.environment
+    definition = environment.task_definition()
     with watching_processes() as processes:
         facts = stage.migrate(start_a_second, document={})
-    environment = stage.environment
     old = environment.generation(facts.before)["instance_id"]
     described = environment.clients["rds"].describe_db_instances(DBInstanceIdentifier=old)["DBInstances"][0]
     facts.extra = {
         "second": refused[0],
+        "task_definitions": (definition, environment.task_definition()),
+        "led_to": environment.led_to(),
         "old_status": described["DBInstanceStatus"],
         "old_instance": old,
         "in_terraform": environment.instances_in_terraform(),

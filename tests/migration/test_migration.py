@@ -21,6 +21,16 @@ def test_the_environment_ends_on_the_new_generation(story: Story) -> None:
 
 
 @pytest.mark.scenario("success")
+def test_tasks_are_led_to_the_new_stores_without_a_release(story: Story) -> None:
+    facts = story("success")
+    before, after = facts.extra["task_definitions"]
+    assert before == after
+    database, bucket = facts.extra["led_to"]
+    assert facts.after in database and "AWSCURRENT" in database
+    assert f"-media-{facts.after}-" in bucket
+
+
+@pytest.mark.scenario("success")
 def test_every_acknowledged_write_is_in_the_new_database(story: Story) -> None:
     facts: Facts = story("success")
     assert facts.reconciliation.agrees, facts.reconciliation

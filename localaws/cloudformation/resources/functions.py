@@ -1,4 +1,4 @@
-"""Lambda functions, layers and permissions; log groups."""
+"""Lambda functions, their URLs, layers and permissions; log groups."""
 
 from typing import Any
 
@@ -139,7 +139,17 @@ class Permission(ResourceType):
     """AWS::Lambda::Permission: a statement of a function's policy."""
 
     name = "AWS::Lambda::Permission"
-    properties = frozenset({"Action", "FunctionName", "Principal", "SourceAccount", "SourceArn"})
+    properties = frozenset(
+        {
+            "Action",
+            "FunctionName",
+            "FunctionUrlAuthType",
+            "InvokedViaFunctionUrl",
+            "Principal",
+            "SourceAccount",
+            "SourceArn",
+        }
+    )
     replaced_by = properties
 
     @override
@@ -162,6 +172,46 @@ class Permission(ResourceType):
         place.client("lambda").remove_permission(
             FunctionName=properties["FunctionName"], StatementId=made.physical_id
         )
+
+
+class Url(ResourceType):
+    """AWS::Lambda::Url: the address of a function or of an alias."""
+
+    name = "AWS::Lambda::Url"
+    replaced_by = frozenset({"Qualifier", "TargetFunctionArn"})
+    properties = frozenset({"AuthType", "Cors", "InvokeMode", "Qualifier", "TargetFunctionArn"})
+
+    @override
+    def create(self, place: Place, properties: Properties) -> Made:
+        """Give the function an address."""
+        made = place.client("lambda").create_function_url_config(
+            **conform("lambda", "CreateFunctionUrlConfig", self._parameters(properties))
+        )
+        return Made(
+            made["FunctionArn"], {"FunctionArn": made["FunctionArn"], "FunctionUrl": made["FunctionUrl"]}
+        )
+
+    @override
+    def update(self, place: Place, made: Made, old: Properties, new: Properties) -> Made:
+        """Change who may call it, and from where; the address stays."""
+        place.client("lambda").update_function_url_config(
+            **conform("lambda", "UpdateFunctionUrlConfig", self._parameters(new))
+        )
+        return made
+
+    @override
+    def delete(self, place: Place, made: Made, properties: Properties) -> None:
+        """Take the address away."""
+        named = {"FunctionName": properties["TargetFunctionArn"]}
+        if "Qualifier" in properties:
+            named["Qualifier"] = properties["Qualifier"]
+        place.client("lambda").delete_function_url_config(**named)
+
+    @staticmethod
+    def _parameters(properties: Properties) -> dict[str, Any]:
+        return {
+            {"TargetFunctionArn": "FunctionName"}.get(key, key): value for key, value in properties.items()
+        }
 
 
 class LogGroup(ResourceType):
@@ -213,4 +263,4 @@ class LogGroup(ResourceType):
         place.client("logs").delete_log_group(logGroupName=made.physical_id)
 
 
-TYPES = (Function(), LayerVersion(), Permission(), LogGroup())
+TYPES = (Function(), LayerVersion(), Permission(), Url(), LogGroup())

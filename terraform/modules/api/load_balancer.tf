@@ -1,13 +1,26 @@
 locals {
   # With a certificate the HTTP listener only redirects.
-  https = var.certificate_arn != null
-  ports = toset([for port in concat([var.listener_port], local.https ? [443] : []) : tostring(port)])
+  production_port = var.https ? 443 : var.listener_port
+  test_port       = coalesce(var.test_listener_port, var.https ? 8443 : 8080)
+
+  # Who may reach which port.
+  clients = merge(
+    { for port in distinct([var.listener_port, local.production_port]) : tostring(port) => { description = "Clients", blocks = var.allowed_cidr_blocks } },
+    { (tostring(local.test_port)) = { description = "Testers of releases", blocks = var.test_allowed_cidr_blocks } },
+  )
 
   host = coalesce(var.domain_name, aws_lb.this.dns_name)
-  url  = local.https ? "https://${local.host}" : var.listener_port == 80 ? "http://${local.host}" : "http://${local.host}:${var.listener_port}"
+  url  = var.https ? "https://${local.host}" : var.listener_port == 80 ? "http://${local.host}" : "http://${local.host}:${var.listener_port}"
+
+  ssl_policy = "ELBSecurityPolicy-TLS13-1-2-2021-06"
+
+  # Target groups have names of at most 32 characters; the longest names of environments are shortened.
+  target_group_prefix = length(local.name) <= 26 ? local.name : "${substr(local.name, 0, 21)}-${substr(sha256(local.name), 0, 4)}"
 }
 
 resource "aws_lb" "this" {
+  #checkov:skip=CKV2_AWS_28:Not made by this module: a web ACL is associated by whoever calls it; api_allowed_cidr_blocks narrows who comes in at all
+
   name                       = local.name
   load_balancer_type         = "application"
   subnets                    = var.public_subnet_ids
@@ -26,8 +39,13 @@ resource "aws_lb" "this" {
   }
 }
 
+# One has the production traffic, the other one the next release; they change places with every release.
 resource "aws_lb_target_group" "this" {
-  name                 = local.name
+  #checkov:skip=CKV_AWS_378:TLS ends at the balancer; behind it only the balancer's security group reaches the tasks, inside the private subnets
+
+  for_each = toset(["blue", "green"])
+
+  name                 = "${local.target_group_prefix}-${each.key}"
   vpc_id               = var.vpc_id
   target_type          = "ip"
   protocol             = "HTTP"
@@ -44,48 +62,65 @@ resource "aws_lb_target_group" "this" {
   }
 }
 
-resource "aws_lb_listener" "http" {
+resource "aws_lb_listener" "production" {
+  #checkov:skip=CKV_AWS_2:HTTPS as soon as there is a certificate; an environment without a domain has none
+  #checkov:skip=CKV_AWS_103:TLS 1.2 and newer as soon as there is a certificate; an environment without a domain has none
+
+  load_balancer_arn = aws_lb.this.arn
+  protocol          = var.https ? "HTTPS" : "HTTP"
+  port              = local.production_port
+  certificate_arn   = var.certificate_arn
+  ssl_policy        = var.https ? local.ssl_policy : null
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.this["blue"].arn
+  }
+
+  lifecycle {
+    ignore_changes = [default_action] # CodeDeploy switches it
+  }
+}
+
+# Where a release answers before it gets the production traffic.
+resource "aws_lb_listener" "test" {
+  #checkov:skip=CKV_AWS_2:HTTPS as soon as there is a certificate; open only to api_test_allowed_cidr_blocks
+  #checkov:skip=CKV_AWS_103:TLS 1.2 and newer as soon as there is a certificate; open only to api_test_allowed_cidr_blocks
+
+  load_balancer_arn = aws_lb.this.arn
+  protocol          = var.https ? "HTTPS" : "HTTP"
+  port              = local.test_port
+  certificate_arn   = var.certificate_arn
+  ssl_policy        = var.https ? local.ssl_policy : null
+
+  default_action {
+    type             = "forward"
+    target_group_arn = aws_lb_target_group.this["blue"].arn
+  }
+
+  lifecycle {
+    ignore_changes = [default_action] # CodeDeploy switches it
+  }
+}
+
+resource "aws_lb_listener" "redirect" {
+  count = var.https ? 1 : 0
+
   load_balancer_arn = aws_lb.this.arn
   protocol          = "HTTP"
   port              = var.listener_port
 
-  dynamic "default_action" {
-    for_each = local.https ? [] : [aws_lb_target_group.this.arn]
-
-    content {
-      type             = "forward"
-      target_group_arn = default_action.value
-    }
-  }
-
-  dynamic "default_action" {
-    for_each = local.https ? [443] : []
-
-    content {
-      type = "redirect"
-
-      redirect {
-        protocol    = "HTTPS"
-        port        = default_action.value
-        status_code = "HTTP_301"
-      }
-    }
-  }
-}
-
-resource "aws_lb_listener" "https" {
-  count = local.https ? 1 : 0
-
-  load_balancer_arn = aws_lb.this.arn
-  protocol          = "HTTPS"
-  port              = 443
-  certificate_arn   = var.certificate_arn
-  ssl_policy        = "ELBSecurityPolicy-TLS13-1-2-2021-06"
-
   default_action {
-    type             = "forward"
-    target_group_arn = aws_lb_target_group.this.arn
+    type = "redirect"
+
+    redirect {
+      protocol    = "HTTPS"
+      port        = 443
+      status_code = "HTTP_301"
+    }
   }
+
+  depends_on = [aws_lb_listener.production] # which has this port until it gets a certificate
 }
 
 # Who may talk to whom
@@ -99,10 +134,12 @@ resource "aws_security_group" "load_balancer" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "load_balancer" {
-  for_each = { for pair in setproduct(var.allowed_cidr_blocks, local.ports) : join(":", pair) => { block = pair[0], port = tonumber(pair[1]) } }
+  for_each = merge([
+    for port, who in local.clients : { for block in who.blocks : "${block}:${port}" => { block = block, port = tonumber(port), description = who.description } }
+  ]...)
 
   security_group_id = aws_security_group.load_balancer.id
-  description       = "Clients"
+  description       = each.value.description
   cidr_ipv4         = each.value.block
   ip_protocol       = "tcp"
   from_port         = each.value.port

@@ -20,7 +20,7 @@ locals {
       Sid      = "PullImage"
       Effect   = "Allow"
       Action   = ["ecr:BatchCheckLayerAvailability", "ecr:GetDownloadUrlForLayer", "ecr:BatchGetImage"]
-      Resource = coalesce(var.image_repository_arn, "none")
+      Resource = var.image_repository_arns
     },
   ]
 }
@@ -33,7 +33,7 @@ resource "aws_iam_role" "task" {
 }
 
 # One policy per generation: a generation comes and goes without touching the others. With each of them, because a
-# deployment that is rolled back starts tasks of the generation before.
+# migration and its way back change the bucket and no permission.
 resource "aws_iam_role_policy" "media" {
   for_each = var.media_bucket_arns
 
@@ -91,10 +91,16 @@ resource "aws_iam_role_policy" "execution" {
           Resource = "${aws_cloudwatch_log_group.this.arn}:*"
         },
         {
-          Sid      = "ReadDjangoKey"
+          Sid      = "ReadSecrets"
           Effect   = "Allow"
           Action   = "secretsmanager:GetSecretValue"
-          Resource = var.django_key_secret_arn
+          Resource = [var.application_secret_arn, var.django_key_secret_arn]
+        },
+        {
+          Sid      = "ReadParameters"
+          Effect   = "Allow"
+          Action   = "ssm:GetParameters"
+          Resource = var.media_bucket_parameter_arn
         },
         {
           Sid       = "DecryptSecrets"
@@ -104,25 +110,7 @@ resource "aws_iam_role_policy" "execution" {
           Condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${data.aws_region.current.name}.amazonaws.com" } }
         },
       ],
-      [for statement in local.pull_image : statement if var.image_repository_arn != null],
+      [for statement in local.pull_image : statement if length(var.image_repository_arns) > 0],
     )
-  })
-}
-
-# One policy per generation: a generation comes and goes without touching the others.
-resource "aws_iam_role_policy" "application_secret" {
-  for_each = var.application_secret_arns
-
-  name = "read-application-secret-${each.key}"
-  role = aws_iam_role.execution.id
-
-  policy = jsonencode({
-    Version = "2012-10-17"
-    Statement = [{
-      Sid      = "ReadApplicationSecret"
-      Effect   = "Allow"
-      Action   = "secretsmanager:GetSecretValue"
-      Resource = each.value
-    }]
   })
 }

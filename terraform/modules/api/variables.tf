@@ -3,6 +3,11 @@ variable "name" {
   type        = string
 }
 
+variable "environment" {
+  description = "Name of the environment."
+  type        = string
+}
+
 variable "vpc_id" {
   description = "VPC of the API."
   type        = string
@@ -23,9 +28,9 @@ variable "image" {
   type        = string
 }
 
-variable "image_repository_arn" {
-  description = "ARN of the ECR repository of the image; null for a public registry."
-  type        = string
+variable "image_repository_arns" {
+  description = "ARNs of the ECR repositories from which images of the API come; none for a public registry."
+  type        = list(string)
 }
 
 variable "container_port" {
@@ -58,28 +63,23 @@ variable "environment_variables" {
   type        = map(string)
 }
 
-variable "database" {
-  description = "The active generation of the database."
-  type = object({
-    host                   = string
-    port                   = number
-    name                   = string
-    application_secret_arn = string
-  })
+variable "requests_per_task" {
+  description = "Requests per task and minute that autoscaling aims at."
+  type        = number
 }
 
-variable "application_secret_arns" {
-  description = "Application secrets by generation. Tasks may start with each of them: a deployment that is rolled back starts tasks of the generation before."
-  type        = map(string)
+variable "application_secret_arn" {
+  description = "Secret by which the app reaches its database; AWSCURRENT is the active generation's version."
+  type        = string
 }
 
-variable "media_bucket" {
-  description = "Bucket of the active generation of the media."
+variable "media_bucket_parameter_arn" {
+  description = "Parameter that names the bucket of the active generation of the media."
   type        = string
 }
 
 variable "media_bucket_arns" {
-  description = "ARNs of the media buckets by generation. Tasks may use each of them, for the same reason."
+  description = "ARNs of the media buckets by generation. Tasks may use each of them: a migration changes no permission."
   type        = map(string)
 }
 
@@ -98,6 +98,11 @@ variable "listener_port" {
   type        = number
 }
 
+variable "test_listener_port" {
+  description = "Port of the listener on which a release answers before it gets the production traffic; null for 8443 with a certificate and 8080 without."
+  type        = number
+}
+
 variable "certificate_arn" {
   description = "ARN of the certificate for HTTPS; null for HTTP only."
   type        = string
@@ -110,6 +115,11 @@ variable "domain_name" {
 
 variable "allowed_cidr_blocks" {
   description = "IPv4 ranges that may reach the load balancer."
+  type        = list(string)
+}
+
+variable "test_allowed_cidr_blocks" {
+  description = "IPv4 ranges that may reach the listener of test traffic."
   type        = list(string)
 }
 
@@ -136,4 +146,9 @@ variable "log_retention_days" {
 variable "kms_key_arn" {
   description = "Key that encrypts secrets and logs."
   type        = string
+}
+
+variable "https" {
+  description = "Whether there is a certificate. Its ARN may be unknown before an apply, this is not."
+  type        = bool
 }

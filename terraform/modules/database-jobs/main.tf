@@ -33,6 +33,8 @@ resource "aws_vpc_security_group_egress_rule" "https" {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_338:How long logs are kept is each environment's choice (log_retention_days); they name people, so not longer than they help
+
   name              = "/${var.name}/database-jobs"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn
@@ -135,6 +137,13 @@ resource "aws_iam_role_policy" "this" {
         Condition = { StringLike = { "s3:prefix" = "runs/*" } }
       },
       {
+        # A password is stored before the role gets it, and a repeated job takes up the one that is there.
+        Sid      = "FillApplicationSecret"
+        Effect   = "Allow"
+        Action   = ["secretsmanager:DescribeSecret", "secretsmanager:GetSecretValue", "secretsmanager:PutSecretValue"]
+        Resource = var.application_secret_arn
+      },
+      {
         Sid       = "UseKeyThroughSecretsManager"
         Effect    = "Allow"
         Action    = ["kms:Decrypt", "kms:GenerateDataKey"]
@@ -196,19 +205,11 @@ resource "aws_iam_role_policy" "database" {
 
   policy = jsonencode({
     Version = "2012-10-17"
-    Statement = [
-      {
-        Sid      = "ReadSecrets"
-        Effect   = "Allow"
-        Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
-        Resource = [each.value.master_secret_arn, each.value.application_secret_arn]
-      },
-      {
-        Sid      = "FillApplicationSecret"
-        Effect   = "Allow"
-        Action   = "secretsmanager:PutSecretValue"
-        Resource = each.value.application_secret_arn
-      },
-    ]
+    Statement = [{
+      Sid      = "ReadMasterSecret"
+      Effect   = "Allow"
+      Action   = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
+      Resource = each.value.master_secret_arn
+    }]
   })
 }

@@ -29,8 +29,13 @@ variable "subnet_ids" {
 }
 
 variable "databases" {
-  description = "Secrets of the databases by generation."
-  type        = map(object({ master_secret_arn = string, application_secret_arn = string }))
+  description = "Master secrets of the databases by generation."
+  type        = map(object({ master_secret_arn = string }))
+}
+
+variable "application_secret_arn" {
+  description = "Secret of the app's role, a version per generation."
+  type        = string
 }
 
 variable "image" {

@@ -61,6 +61,8 @@ resource "aws_vpc_security_group_egress_rule" "client" {
 
 # RDS would make these groups itself, without an end to what they keep.
 resource "aws_cloudwatch_log_group" "export" {
+  #checkov:skip=CKV_AWS_338:How long logs are kept is each environment's choice (log_retention_days); they name people, so not longer than they help
+
   for_each = toset(["postgresql", "upgrade"])
 
   name              = "/aws/rds/instance/${local.name}/${each.key}"
@@ -72,6 +74,10 @@ resource "aws_cloudwatch_log_group" "export" {
 resource "terraform_data" "incarnation" {}
 
 resource "aws_db_instance" "this" {
+  #checkov:skip=CKV_AWS_118:Performance Insights and the instance's own metrics tell load and shortage; figures of the operating system would need one more role and log group
+  #checkov:skip=CKV_AWS_157:A standby doubles the price, so it is each environment's choice: database_multi_az
+  #checkov:skip=CKV_AWS_161:The app connects with a password that Secrets Manager hands to its tasks; tokens last 15 minutes and Django keeps connections longer
+
   identifier = local.name
 
   engine                     = "postgres"
@@ -111,13 +117,4 @@ resource "aws_db_instance" "this" {
   performance_insights_retention_period = 7
 
   depends_on = [aws_cloudwatch_log_group.export]
-}
-
-# Empty until a run makes the role and its password; without a recovery window, because the password dies with
-# the database and the name must be free for the next generation of that name.
-resource "aws_secretsmanager_secret" "application" {
-  name                    = "know-me/${var.environment}/database/${var.generation}/application"
-  description             = "Role of the app on ${local.name}; written by the prepare-role job"
-  kms_key_id              = var.kms_key_arn
-  recovery_window_in_days = 0
 }

@@ -43,6 +43,11 @@ variable "client_security_group_ids" {
   type        = map(string)
 }
 
+variable "application_secret_arn" {
+  description = "Secret of the app's role; this generation is the version with its name as staging label."
+  type        = string
+}
+
 variable "kms_key_arn" {
   description = "Key that encrypts storage, secrets, logs and performance data."
   type        = string

@@ -12,21 +12,23 @@ variable "document" {
     rules            = list(object({ name = string, event_bus_name = string }))
     schedules        = list(object({ name = string, group_name = string }))
     pipelines        = list(object({ name = string, stages = list(string) }))
+    deployments      = list(object({ application = string, deployment_group = string }))
     database = object({
       active = string
       generations = map(object({
-        generation             = string
-        instance_id            = string
-        endpoint               = string
-        port                   = number
-        database_name          = string
-        engine_version         = string
-        allocated_storage      = number
-        master_secret_arn      = string
-        application_secret_arn = string
-        application_role       = string
-        subnet_ids             = list(string)
-        security_group_ids     = list(string)
+        generation               = string
+        instance_id              = string
+        endpoint                 = string
+        port                     = number
+        database_name            = string
+        engine_version           = string
+        allocated_storage        = number
+        master_secret_arn        = string
+        application_secret_arn   = string
+        application_secret_label = string
+        application_role         = string
+        subnet_ids               = list(string)
+        security_group_ids       = list(string)
       }))
     })
     media = object({
@@ -43,6 +45,7 @@ variable "document" {
     })
     builds           = object({ database_jobs = string, media_jobs = string })
     health_check_url = string
+    web_url          = string
     alarm_arns       = list(string)
     topic_arns       = list(string)
   })

@@ -21,6 +21,8 @@ locals {
 }
 
 resource "aws_cloudwatch_log_group" "this" {
+  #checkov:skip=CKV_AWS_338:How long logs are kept is each environment's choice (log_retention_days); they name people, so not longer than they help
+
   name              = "/${var.name}/media-jobs"
   retention_in_days = var.log_retention_days
   kms_key_id        = var.kms_key_arn

@@ -1,6 +1,8 @@
 data "aws_region" "current" {}
 
 data "aws_availability_zones" "available" {
+  #checkov:skip=CKV_AWS_394:Zones are sorted by name and cut to zone_count, so one that AWS adds behind them changes nothing
+
   state = "available"
 
   # Not the Local Zones and Wavelength Zones that an account has opted into.

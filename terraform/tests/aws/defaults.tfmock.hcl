@@ -48,6 +48,12 @@ mock_resource "aws_secretsmanager_secret" {
   }
 }
 
+mock_resource "aws_ssm_parameter" {
+  defaults = {
+    arn = "arn:aws:ssm:us-east-1:123456789012:parameter/pretended"
+  }
+}
+
 mock_resource "aws_db_instance" {
   defaults = {
     address               = "pretended.rds.amazonaws.com"
@@ -107,5 +113,69 @@ mock_resource "aws_sqs_queue" {
 mock_resource "aws_cloudwatch_event_rule" {
   defaults = {
     arn = "arn:aws:events:us-east-1:123456789012:rule/pretended"
+  }
+}
+
+mock_resource "aws_codedeploy_app" {
+  defaults = {
+    arn = "arn:aws:codedeploy:us-east-1:123456789012:application:pretended"
+  }
+}
+
+mock_resource "aws_codeconnections_connection" {
+  defaults = {
+    arn = "arn:aws:codeconnections:us-east-1:123456789012:connection/11111111-2222-3333-4444-555555555555"
+  }
+}
+
+mock_resource "aws_ecr_repository" {
+  defaults = {
+    arn            = "arn:aws:ecr:us-east-1:123456789012:repository/pretended"
+    repository_url = "123456789012.dkr.ecr.us-east-1.amazonaws.com/pretended"
+  }
+}
+
+mock_resource "aws_codebuild_project" {
+  defaults = {
+    arn = "arn:aws:codebuild:us-east-1:123456789012:project/pretended"
+  }
+}
+
+mock_resource "aws_cloudfront_distribution" {
+  defaults = {
+    id             = "EPRETENDED"
+    arn            = "arn:aws:cloudfront::123456789012:distribution/EPRETENDED"
+    domain_name    = "pretended.cloudfront.net"
+    hosted_zone_id = "Z2FDTNDATAQYW2"
+  }
+}
+
+mock_resource "aws_acm_certificate" {
+  defaults = {
+    arn = "arn:aws:acm:us-east-1:123456789012:certificate/pretended"
+    domain_validation_options = [{
+      domain_name           = "pretended.example.com"
+      resource_record_name  = "_1.pretended.example.com."
+      resource_record_type  = "CNAME"
+      resource_record_value = "_2.acm-validations.aws."
+    }]
+  }
+}
+
+mock_resource "aws_acm_certificate_validation" {
+  defaults = {
+    certificate_arn = "arn:aws:acm:us-east-1:123456789012:certificate/pretended"
+  }
+}
+
+mock_resource "aws_wafv2_web_acl" {
+  defaults = {
+    arn = "arn:aws:wafv2:us-east-1:123456789012:regional/webacl/pretended/1"
+  }
+}
+
+mock_resource "aws_cloudwatch_metric_alarm" {
+  defaults = {
+    arn = "arn:aws:cloudwatch:us-east-1:123456789012:alarm:pretended"
   }
 }

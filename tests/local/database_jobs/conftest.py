@@ -154,15 +154,22 @@ class Run:
         return bool(listed["KeyCount"])
 
 
-def generation(name: str, cluster: Cluster, database: str) -> dict[str, Any]:
-    """Return a generation as the manifest describes it, with its secrets in place."""
+def application_secret() -> str:
+    """Make an environment's application secret, without a value; return its ARN."""
+    made = boto3.client("secretsmanager").create_secret(
+        Name=f"know-me/{uuid.uuid4().hex[:8]}/database/application"
+    )
+    return str(made["ARN"])
+
+
+def generation(name: str, cluster: Cluster, database: str, secret: str) -> dict[str, Any]:
+    """Return a generation as the manifest describes it, a version of the application secret."""
     secrets = boto3.client("secretsmanager")
     unique = uuid.uuid4().hex[:8]
     master = secrets.create_secret(
         Name=f"rds-master-{unique}",
         SecretString=json.dumps({"username": MASTER, "password": cluster.password}),
     )
-    application = secrets.create_secret(Name=f"know-me/{unique}/database/{name}/application")
     return {
         "generation": name,
         "instance_id": f"know-me-test-{name}",
@@ -171,7 +178,8 @@ def generation(name: str, cluster: Cluster, database: str) -> dict[str, Any]:
         "database_name": database,
         "engine_version": "15",
         "master_secret_arn": master["ARN"],
-        "application_secret_arn": application["ARN"],
+        "application_secret_arn": secret,
+        "application_secret_label": name,
         "application_role": APPLICATION_ROLE,
         "subnet_ids": [],
         "security_group_ids": [],
@@ -179,9 +187,16 @@ def generation(name: str, cluster: Cluster, database: str) -> dict[str, Any]:
 
 
 def secret_of(database: dict[str, Any]) -> dict[str, Any]:
-    """Return the application secret's value."""
-    found = boto3.client("secretsmanager").get_secret_value(SecretId=database["application_secret_arn"])
-    return json.loads(found["SecretString"])
+    """Return the value of a generation's version of the application secret."""
+    return json.loads(version_of(database)["SecretString"])
+
+
+def version_of(database: dict[str, Any]) -> dict[str, Any]:
+    """Return a generation's version of the application secret."""
+    found: dict[str, Any] = boto3.client("secretsmanager").get_secret_value(
+        SecretId=database["application_secret_arn"], VersionStage=database["application_secret_label"]
+    )
+    return found
 
 
 def load(cluster: Cluster, database: str, script: Path) -> None:
@@ -218,7 +233,11 @@ def load(cluster: Cluster, database: str, script: Path) -> None:
 @pytest.fixture
 def run(aws: dict[str, str], authority: Authority, blue: Cluster, green: Cluster) -> Run:
     """A run from blue to green; nothing is done yet."""
-    return Run(aws, authority, generation("blue", blue, DATABASE), generation("green", green, DATABASE))
+    secret = application_secret()
+    source, candidate = (
+        generation(name, cluster, DATABASE, secret) for name, cluster in (("blue", blue), ("green", green))
+    )
+    return Run(aws, authority, source, candidate)
 
 
 @dataclass
@@ -237,7 +256,10 @@ def migrated(aws: dict[str, str], authority: Authority, blue: Cluster, green: Cl
 
     The source stays fenced.
     """
-    source, candidate = generation("blue", blue, DATABASE), generation("green", green, DATABASE)
+    secret = application_secret()
+    source, candidate = (
+        generation(name, cluster, DATABASE, secret) for name, cluster in (("blue", blue), ("green", green))
+    )
     output = [Run(aws, authority, {}, source).job("prepare-role")]
     load(blue, DATABASE, TORTURE)
     run = Run(aws, authority, source, candidate)

@@ -10,7 +10,7 @@ import boto3
 import pytest
 
 from tests.local.database_jobs.clusters import Authority, Cluster
-from tests.local.database_jobs.conftest import ROOT, Run
+from tests.local.database_jobs.conftest import ROOT, Run, secret_of, version_of
 
 
 def test_every_fault_of_the_options_is_named_at_once(run: Run) -> None:
@@ -81,19 +81,28 @@ def test_restore_without_a_dump_is_refused(run: Run, green: Cluster) -> None:
 
 def test_preparing_the_role_twice_gives_the_password_once(run: Run, green: Cluster) -> None:
     # Given a job that was repeated
-    secrets = boto3.client("secretsmanager")
     run.job("prepare-role")
-    first = secrets.get_secret_value(SecretId=run.candidate["application_secret_arn"])
+    first = version_of(run.candidate)
     run.job("prepare-role")
-    # Then the secret has one version and the role its password
-    second = secrets.get_secret_value(SecretId=run.candidate["application_secret_arn"])
+    # Then the generation has one version and the role its password
+    second = version_of(run.candidate)
     assert first["VersionId"] == second["VersionId"]
     document = json.loads(second["SecretString"])
     green.connect(document["username"], document["password"], document["dbname"]).close()
     # When another run prepares the role, then the password is fresh
     Run(run.environment, run.authority, run.source, run.candidate).job("prepare-role")
-    third = json.loads(
-        secrets.get_secret_value(SecretId=run.candidate["application_secret_arn"])["SecretString"]
-    )
+    third = secret_of(run.candidate)
     assert third["password"] != document["password"]
     green.connect(third["username"], third["password"], third["dbname"]).close()
+
+
+def test_the_role_of_a_candidate_does_not_change_what_the_app_reads(run: Run) -> None:
+    # Given the role of the active database, the first version of the secret, which tasks therefore read
+    secrets, arn = boto3.client("secretsmanager"), run.candidate["application_secret_arn"]
+    Run(run.environment, run.authority, run.candidate, run.source).job("prepare-role")
+    assert secrets.get_secret_value(SecretId=arn)["VersionStages"] == ["blue", "AWSCURRENT"]
+    # When a migration makes the role of the candidate
+    run.job("prepare-role")
+    # Then it is a version of its own, and tasks read what they read before
+    assert version_of(run.candidate)["VersionStages"] == ["green"]
+    assert json.loads(secrets.get_secret_value(SecretId=arn)["SecretString"]) == secret_of(run.source)

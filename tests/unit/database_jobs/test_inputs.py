@@ -17,6 +17,7 @@ DATABASE: dict[str, Any] = {
     "engine_version": "17.4",
     "master_secret_arn": "arn:aws:secretsmanager:eu-central-1:1:secret:master",
     "application_secret_arn": "arn:aws:secretsmanager:eu-central-1:1:secret:application",
+    "application_secret_label": "blue",
     "application_role": "know_me",
     "subnet_ids": [],
 }

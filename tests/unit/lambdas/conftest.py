@@ -19,6 +19,10 @@ ACCOUNT = "123456789012"
 BUCKET = f"know-me-staging-artifacts-{ACCOUNT}"
 LOCK_TABLE = "know-me-staging-lock"
 COPY_ROLE = f"arn:aws:iam::{ACCOUNT}:role/know-me-staging-media-copy"
+APPLICATION_SECRET = (
+    f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:know-me/staging/database/application-AbCdEf"
+)
+MEDIA_BUCKET_PARAMETER = "/know-me/staging/media/bucket"
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -36,7 +40,8 @@ def database(generation: str) -> dict[str, Any]:
         "engine_version": "17.4",
         "allocated_storage": 20,
         "master_secret_arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:rds!{generation}",
-        "application_secret_arn": f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:know-me/{generation}",
+        "application_secret_arn": APPLICATION_SECRET,
+        "application_secret_label": generation,
         "application_role": "know_me",
         "subnet_ids": ["subnet-1"],
         "security_group_ids": ["sg-1"],
@@ -83,6 +88,7 @@ def manifest_document(
         "rules": [{"name": "nightly", "event_bus_name": "default"}],
         "schedules": [{"name": "background-jobs", "group_name": "default"}],
         "pipelines": [{"name": "api", "stages": ["Source", "Deploy"]}],
+        "deployments": [{"application": "know-me-staging-api", "deployment_group": "know-me-staging-api"}],
         "database": {
             "active": active,
             "generations": {name: database(name) for name in generations or ("blue",)},
@@ -99,6 +105,7 @@ def manifest_document(
             "media_jobs": "know-me-staging-media-jobs",
         },
         "health_check_url": "http://api.example.com/status/",
+        "web_url": "https://app.staging.example.com",
         "alarm_arns": [],
         "topic_arns": ["arn:topic"],
     }
@@ -117,6 +124,8 @@ def settings() -> Settings:
         media_jobs_build="know-me-staging-media-jobs",
         terraform_build="know-me-staging-terraform",
         single_copy_limit_bytes=5 * 1024**3,
+        approval_mode="destructive",
+        approval_timeout_seconds=86400,
     )
 
 

@@ -135,6 +135,20 @@ def test_terraform_is_called_by_its_name(explainer: Explainer, stubbed: Stubbed)
     assert failure.cause.startswith("Terraform's apply was stopped")
 
 
+def test_a_stale_plan_keeps_its_name(explainer: Explainer, folder: RunFolder, stubbed: Stubbed) -> None:
+    said = {"name": "PlanStale", "cause": "The plan is stale.", "remedy": "Start the run again."}
+    folder.write("jobs/terraform-apply.json", {"status": "failed", "error": said})
+    expect_build(stubbed, "FAILED", ACTION="apply", RUN_ID="run-1")
+    failure = explainer.explain(caught_build("FAILED", ACTION="apply", RUN_ID="run-1"), ARN)
+    assert (failure.error, failure.cause) == ("PlanStale", "The plan is stale. Start the run again.")
+
+
+@pytest.mark.parametrize("name", ["PlanRefused", "ApprovalRejected", "ApprovalTimedOut"])
+def test_what_the_state_machine_says_itself_passes_unchanged(explainer: Explainer, name: str) -> None:
+    failure = explainer.explain(Caught(Error=name, Cause="It is so. Do this."), ARN)
+    assert (failure.error, failure.cause) == (name, "It is so. Do this.")
+
+
 def test_an_error_of_a_step_keeps_its_name_and_its_sentences(explainer: Explainer) -> None:
     cause = json.dumps(
         {"errorMessage": "Still running: 1 task.", "errorType": "QuiesceTimedOut", "stackTrace": []}

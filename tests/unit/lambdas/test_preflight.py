@@ -15,7 +15,15 @@ from know_me.preflight import CHECKS, DATABASE_CHECKS, _guarded, run_checks
 from know_me.requests import Migration, plan_migration
 from know_me.settings import Settings
 
-from tests.unit.lambdas.conftest import BUCKET, NOW, Stubbed, execution, manifest_document
+from tests.unit.lambdas.conftest import (
+    APPLICATION_SECRET,
+    BUCKET,
+    MEDIA_BUCKET_PARAMETER,
+    NOW,
+    Stubbed,
+    execution,
+    manifest_document,
+)
 
 MANIFEST = Manifest.model_validate(
     {**manifest_document(), "alarm_arns": ["arn:aws:cloudwatch:us-east-1:1:alarm:slow"]}
@@ -176,6 +184,73 @@ def test_an_app_that_does_not_run_could_not_pass_its_smoke_test(
     assert [finding.result for finding in check("services")] == expected
 
 
+def expect_names(
+    stubbed: Stubbed,
+    *,
+    source: str = f"{APPLICATION_SECRET}:host::",
+    current: str = "blue",
+    bucket: str = OLD_BUCKET,
+) -> None:
+    stubbed.expect(
+        "ecs",
+        "describe_services",
+        {"cluster": "know-me-staging", "services": ["know-me-staging-api"]},
+        {"services": [{**SERVICE, "taskDefinition": "arn:task:7"}]},
+    )
+    secrets = [
+        {"name": "DATABASE_HOST", "valueFrom": source},
+        {"name": "MEDIA_BUCKET", "valueFrom": MEDIA_BUCKET_PARAMETER},
+    ]
+    stubbed.expect(
+        "ecs",
+        "describe_task_definition",
+        {"taskDefinition": "arn:task:7"},
+        {"taskDefinition": {"containerDefinitions": [{"name": "api", "secrets": secrets}]}},
+    )
+    expect_labels(stubbed, {"b" * 32: ["blue"], "c" * 32: ["other"]}, current)
+    stubbed.expect("ssm", "get_parameter", {"Name": MEDIA_BUCKET_PARAMETER}, {"Parameter": {"Value": bucket}})
+
+
+def expect_labels(stubbed: Stubbed, versions: dict[str, list[str]], current: str = "") -> None:
+    stubbed.expect(
+        "secretsmanager",
+        "describe_secret",
+        {"SecretId": APPLICATION_SECRET},
+        {
+            "VersionIdsToStages": {
+                version: [*labels, *(["AWSCURRENT"] if current in labels else [])]
+                for version, labels in versions.items()
+            }
+        },
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "expected"),
+    [
+        ({}, ["passed", "passed", "passed"]),
+        ({"source": "arn:aws:secretsmanager:us-east-1:1:secret:x:host::"}, ["failed", "passed", "passed"]),
+        ({"current": "other"}, ["passed", "failed", "passed"]),
+        ({"bucket": NEW_BUCKET}, ["passed", "passed", "failed"]),
+    ],
+)
+def test_the_app_must_read_the_active_stores_under_the_names_that_stay(
+    check: Judge, stubbed: Stubbed, state: dict[str, str], expected: list[str]
+) -> None:
+    expect_names(stubbed, **state)
+    assert [finding.result for finding in check("names of the stores")] == expected
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"), [(["blue", "x"], "passed"), ([f"g{number}" for number in range(20)], "failed")]
+)
+def test_a_candidate_needs_a_label_of_the_secret(
+    check: Judge, stubbed: Stubbed, taken: list[str], expected: str
+) -> None:
+    expect_labels(stubbed, {"b" * 32: taken})
+    assert [finding.result for finding in check("labels")] == [expected]
+
+
 @pytest.mark.parametrize(("status", "expected"), [("Succeeded", "passed"), ("InProgress", "failed")])
 def test_a_pipeline_must_be_idle(check: Judge, stubbed: Stubbed, status: str, expected: str) -> None:
     stubbed.expect(
@@ -189,6 +264,25 @@ def test_a_pipeline_must_be_idle(check: Judge, stubbed: Stubbed, status: str, ex
         },
     )
     assert [finding.result for finding in check("pipelines")] == [expected]
+
+
+@pytest.mark.parametrize(("under_way", "expected"), [([], "passed"), (["d-1"], "failed")])
+def test_no_deployment_may_be_under_way(
+    check: Judge, stubbed: Stubbed, under_way: list[str], expected: str
+) -> None:
+    stubbed.expect(
+        "codedeploy",
+        "list_deployments",
+        {
+            "applicationName": "know-me-staging-api",
+            "deploymentGroupName": "know-me-staging-api",
+            "includeOnlyStatuses": ["Created", "Queued", "InProgress", "Baking", "Ready"],
+        },
+        {"deployments": under_way},
+    )
+    (found,) = check("releases")
+    assert found.result == expected
+    assert all(name in found.message for name in under_way)
 
 
 @pytest.mark.parametrize(("state", "expected"), [("OK", "passed"), ("ALARM", "warning")])

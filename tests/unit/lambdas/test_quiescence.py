@@ -8,6 +8,7 @@ from know_me.manifest import Manifest
 from know_me.quiescence import (
     Clients,
     Quiesced,
+    hold,
     not_running_yet,
     quiesce,
     record,
@@ -61,6 +62,7 @@ RECORDED = Quiesced.model_validate(
                 "transitions": [{"stage": "Source", "enabled": False}, {"stage": "Deploy", "enabled": True}],
             }
         ],
+        "deployments": [{"application": "know-me-staging-api", "deployment_group": "know-me-staging-api"}],
     }
 )
 ALREADY_OFF = RECORDED.model_copy(
@@ -98,6 +100,25 @@ def expect_schedule(stubbed: Stubbed, before: str, after: str) -> None:
     stubbed.expect(
         "scheduler", "update_schedule", {**SCHEDULE, "State": after}, {"ScheduleArn": "arn:schedule"}
     )
+
+
+def test_holding_closes_every_way_in_and_touches_neither_the_app_nor_its_scaling(stubbed: Stubbed) -> None:
+    # Given that a release may be under way, when nothing new may begin
+    stubbed.expect(
+        "codepipeline",
+        "disable_stage_transition",
+        {
+            "pipelineName": "api",
+            "stageName": "Deploy",
+            "transitionType": "Inbound",
+            "reason": "Know Me migration",
+        },
+        {},
+    )
+    stubbed.expect("events", "disable_rule", {"Name": "nightly", "EventBusName": "default"}, {})
+    expect_schedule(stubbed, "ENABLED", "DISABLED")
+    # Then ways in that were open are closed, and ECS and Auto Scaling are not asked for anything
+    hold(Clients(stubbed.client), RECORDED)
 
 
 def test_everything_in_the_manifest_is_recorded_as_it_is(manifest: Manifest, stubbed: Stubbed) -> None:

@@ -34,7 +34,7 @@ def facts(**change: Any) -> Facts:
 def full(folder: RunFolder) -> RunFolder:
     """The folder of a run that did everything."""
     folder.write("request.json", {"candidate": "green", "media_candidate": "green", "media_source": "blue"})
-    folder.write("quiesced.json", {"recorded_at": NOW.isoformat()})
+    folder.write("stopped.json", {"stopped_at": NOW.isoformat()})
     folder.write("generations-before.json", {"database": {"active": "blue", "all": {"blue": {}}}})
     folder.write(
         "preflight.json",
@@ -197,3 +197,103 @@ def test_the_executions_of_a_run_are_those_of_the_contract() -> None:
         "r-return",
         "r-provision-return",
     }
+
+
+# ------------------------------------------------------------------ provision
+
+
+INSTANCE = 'module.database["blue"].aws_db_instance.this'
+
+
+def judgement(**change: Any) -> dict[str, Any]:
+    """Return `plan/guard.json` of a plan that changes the database in place."""
+    return {
+        "verdict": "allowed",
+        "sentence": "The plan: 1 to update.",
+        "counts": {"create": 0, "update": 1, "replace": 0, "delete": 0},
+        "forgotten": [],
+        "destructive": 0,
+        "destructions": [],
+        "refusals": [],
+        "differences": [
+            {"address": INSTANCE, "action": "update", "attributes": ["multi_az"], "outside": True}
+        ],
+        **change,
+    }
+
+
+def planned(folder: RunFolder, outcome: str, guard: dict[str, Any] | None, **change: Any) -> Report:
+    summary = {"create": 0, "update": 1, "replace": 0, "delete": 0, "addresses": {"update": [INSTANCE]}}
+    folder.write("plan/summary.json", summary)
+    if guard:
+        folder.write("plan/guard.json", guard)
+    return report_of(folder, timeline=[], runbook="provision", outcome=outcome, **change)
+
+
+PROVISION_OUTCOMES = [
+    *("provisioned", "nothing_to_change", "planned", "drift_found", "destroyed"),
+    *("refused", "rejected", "approval_timed_out", "failed"),
+]
+
+
+@pytest.mark.parametrize("outcome", PROVISION_OUTCOMES)
+@pytest.mark.parametrize("judged", [True, False])
+def test_every_end_of_a_provision_has_a_page_and_a_message(
+    folder: RunFolder, outcome: str, judged: bool
+) -> None:
+    report = planned(folder, outcome, judgement() if judged else None)
+    subject, text = message(report)
+    assert outcome.replace("_", " ") in subject
+    assert text.startswith(report.sentence)
+    assert report.sentence in render(report)
+
+
+def test_drift_names_what_differs_and_who_to_look_for(folder: RunFolder) -> None:
+    report = planned(folder, "drift_found", judgement())
+    _, text = message(report)
+    assert f"- {INSTANCE} differs in multi_az, changed outside Terraform" in text
+    assert "Find out who changed what" in text
+    assert "differs in multi_az" in render(report)
+
+
+def test_a_refusal_is_shown_with_attributes_and_the_way_that_is_open(folder: RunFolder) -> None:
+    refusal = {
+        "address": INSTANCE,
+        "action": "replace",
+        "reason": "the database holds data, and <kms_key_id> cannot change in place",
+        "attributes": ["kms_key_id"],
+        "remedy": "Use migrate.",
+    }
+    report = planned(
+        folder,
+        "refused",
+        judgement(verdict="refused", refusals=[refusal]),
+        failure=Failure(error="PlanRefused", cause="The plan is refused."),
+    )
+    page = render(report)
+    assert "Use migrate." in page and "&lt;kms_key_id&gt;" in page and "<kms_key_id>" not in page
+    assert "PlanRefused: The plan is refused." in message(report)[1]
+
+
+def test_a_plan_says_what_an_apply_would_delete_and_what_would_be_refused(folder: RunFolder) -> None:
+    gone = {"address": "aws_lb.a", "action": "delete", "reason": "the resource aws_lb.a is deleted: no block"}
+    report = planned(folder, "planned", judgement(destructive=1, destructions=[gone]))
+    assert f"- {gone['reason']}" in message(report)[1]
+    assert "aws_lb.a" in render(report)
+
+
+def test_who_approved_is_in_the_report_from_the_state_machine_or_from_the_folder(folder: RunFolder) -> None:
+    approval = {"decision": "approve", "by": "<ada>", "at": NOW.isoformat(), "comment": "Fine"}
+    told = planned(folder, "provisioned", judgement(), approval=approval)
+    folder.write("approval.json", approval)
+    found = planned(folder, "provisioned", judgement())
+    assert told.plan == found.plan
+    assert "Approved by <ada>: Fine" in message(told)[1]
+    assert "&lt;ada&gt;" in render(found)
+
+
+def test_after_a_destruction_what_is_kept_is_named(folder: RunFolder) -> None:
+    report = planned(folder, "destroyed", judgement())
+    text = message(report)[1]
+    for kept in ("snapshots", "artifacts and state buckets", "/know-me/staging/generations", "cdk destroy"):
+        assert kept in text

@@ -1,7 +1,8 @@
-"""The smoke test: three good answers in a row, from the right database."""
+"""The smoke test: three good answers in a row, from the right stores."""
 
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
@@ -10,7 +11,12 @@ from know_me.errors import SmokeTestFailed
 from know_me.manifest import Manifest
 from know_me.smoke import check_stores, probe, wait_until_healthy
 
-from tests.unit.lambdas.conftest import Stubbed, manifest_document
+from tests.unit.lambdas.conftest import (
+    APPLICATION_SECRET,
+    MEDIA_BUCKET_PARAMETER,
+    Stubbed,
+    manifest_document,
+)
 
 MANIFEST = Manifest.model_validate(manifest_document("blue", "green", media=("blue", "green")))
 BLUE, GREEN = MANIFEST.database.generations["blue"], MANIFEST.database.generations["green"]
@@ -82,79 +88,155 @@ def test_only_addresses_of_the_web_are_asked() -> None:
         probe("file:///etc/passwd")
 
 
-def expect_definition(stubbed: Stubbed, container: dict[str, Any]) -> None:
+SECRETS = {
+    "DATABASE_HOST": f"{APPLICATION_SECRET}:host::",
+    "DATABASE_PASSWORD": f"{APPLICATION_SECRET}:password::",
+    "MEDIA_BUCKET": f"arn:aws:ssm:us-east-1:123456789012:parameter{MEDIA_BUCKET_PARAMETER}",
+}
+POINTED = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
+
+
+def container(environment: dict[str, str] | None = None, **secrets: str) -> dict[str, Any]:
+    """Return the definition of a container that reads the stores by name, but for what a test says."""
+    return {
+        "environment": [{"name": name, "value": value} for name, value in (environment or {}).items()],
+        "secrets": [
+            {"name": name, "valueFrom": source} for name, source in {**SECRETS, **secrets}.items() if source
+        ],
+    }
+
+
+def expect_secret(stubbed: Stubbed, current: str) -> None:
+    versions = {name: [name, *(["AWSCURRENT"] if name == current else [])] for name in ("blue", "green")}
+    stubbed.expect(
+        "secretsmanager",
+        "describe_secret",
+        {"SecretId": APPLICATION_SECRET},
+        {
+            "VersionIdsToStages": {
+                f"version-of-{name}-{'x' * 32}": labels for name, labels in versions.items()
+            }
+        },
+    )
+
+
+def expect_parameter(stubbed: Stubbed, generation: str) -> None:
+    bucket = MANIFEST.media.generations[generation].bucket
+    stubbed.expect("ssm", "get_parameter", {"Name": MEDIA_BUCKET_PARAMETER}, {"Parameter": {"Value": bucket}})
+
+
+def expect_definition(stubbed: Stubbed, definition: dict[str, Any]) -> None:
     stubbed.expect(
         "ecs",
         "describe_services",
         {"cluster": "know-me-staging", "services": ["know-me-staging-api"]},
-        {"services": [{"taskDefinition": "arn:task:7"}]},
+        {
+            "services": [
+                {
+                    "taskDefinition": "arn:task:6",
+                    "taskSets": [
+                        {"status": "ACTIVE", "taskDefinition": "arn:task:8"},
+                        {"status": "PRIMARY", "taskDefinition": "arn:task:7"},
+                    ],
+                }
+            ]
+        },
     )
     stubbed.expect(
         "ecs",
         "describe_task_definition",
         {"taskDefinition": "arn:task:7"},
-        {"taskDefinition": {"containerDefinitions": [{"name": "sidecar"}, {"name": "api", **container}]}},
+        {"taskDefinition": {"containerDefinitions": [{"name": "sidecar"}, {"name": "api", **definition}]}},
+    )
+
+
+def expect_tasks(stubbed: Stubbed, *created: datetime) -> None:
+    arns = [f"arn:task/know-me-staging/{number}" for number in range(len(created))]
+    stubbed.expect(
+        "ecs",
+        "list_tasks",
+        {"cluster": "know-me-staging", "serviceName": "know-me-staging-api", "desiredStatus": "RUNNING"},
+        {"taskArns": arns},
+    )
+    stubbed.expect(
+        "ecs",
+        "describe_tasks",
+        {"cluster": "know-me-staging", "tasks": arns},
+        {"tasks": [{"taskArn": arn, "createdAt": moment} for arn, moment in zip(arns, created, strict=True)]},
     )
 
 
 @pytest.mark.parametrize(
-    ("container", "fine"),
+    ("definition", "wrong"),
     [
-        ({"environment": [{"name": "DATABASE_HOST", "value": GREEN.endpoint}]}, True),
-        ({"environment": [{"name": "URL", "value": f"postgres://{GREEN.endpoint}:5432/know_me"}]}, True),
+        (container(), None),
+        (container(MEDIA_BUCKET=MEDIA_BUCKET_PARAMETER), None),
+        (container(DATABASE_HOST="", DATABASE_PASSWORD=""), "does not read the database under"),
+        (container(MEDIA_BUCKET=""), "does not read the media bucket under"),
+        (container({"URL": f"postgres://{GREEN.endpoint}:5432/know_me"}), "does not read the database under"),
+        (container(DATABASE_HOST=f"{APPLICATION_SECRET}:host:green:"), "does not read the database under"),
         (
-            {"secrets": [{"name": "PASSWORD", "valueFrom": f"{GREEN.application_secret_arn}:password::"}]},
-            True,
+            container({"DATABASE_HOST": BLUE.endpoint, "BUCKET": MANIFEST.active_bucket.bucket}),
+            "does not read the database and the media bucket under",
         ),
-        ({"environment": [{"name": "DATABASE_HOST", "value": BLUE.endpoint}]}, False),
-        ({"environment": [{"name": "DATABASE_HOST", "value": f"{GREEN.endpoint}.other"}]}, False),
-        (
-            {
-                "environment": [{"name": "DATABASE_HOST", "value": GREEN.endpoint}],
-                "secrets": [{"name": "PASSWORD", "valueFrom": f"{BLUE.application_secret_arn}:password::"}],
-            },
-            False,
-        ),
-        ({}, False),
+        (container({"DATABASE_HOST": f"{GREEN.endpoint}.other"}), None),
+        ({}, "does not read the database and the media bucket under"),
     ],
 )
-def test_the_task_definition_must_point_at_the_expected_database_only(
-    stubbed: Stubbed, container: dict[str, Any], fine: bool
+def test_the_task_definition_must_read_the_stores_by_name_and_have_no_value_of_one(
+    stubbed: Stubbed, definition: dict[str, Any], wrong: str | None
 ) -> None:
-    expect_definition(stubbed, container)
-    if fine:
-        check_stores(stubbed.client("ecs"), MANIFEST, database="green", media=None)
+    expect_secret(stubbed, "green")
+    expect_parameter(stubbed, "green")
+    expect_definition(stubbed, definition)
+    if wrong is None:
+        check_stores(stubbed.client, MANIFEST, database="green", media="green")
     else:
-        with pytest.raises(SmokeTestFailed, match=r"not at green"):
-            check_stores(stubbed.client("ecs"), MANIFEST, database="green", media=None)
-
-
-def environment_of(database: str, media: str) -> dict[str, Any]:
-    stores = {
-        "DATABASE_HOST": MANIFEST.database.generations[database].endpoint,
-        "MEDIA_BUCKET": MANIFEST.media.generations[media].bucket,
-    }
-    return {"environment": [{"name": name, "value": value} for name, value in stores.items()]}
+        with pytest.raises(SmokeTestFailed, match=wrong):
+            check_stores(stubbed.client, MANIFEST, database="green", media="green")
 
 
 @pytest.mark.parametrize(
     ("used", "wanted", "wrong"),
     [
         (("green", "green"), ("green", "green"), None),
-        (("green", "blue"), ("green", "green"), "the media bucket blue, not at green"),
-        (("blue", "green"), ("green", "green"), "the database blue, not at green"),
+        (("green", "blue"), ("green", "green"), "to the bucket know-me-staging-media-blue-.*, not to "),
+        (("blue", "green"), ("green", "green"), "to the database blue, not to green"),
         (("blue", "green"), (None, "green"), None),
         (("green", "blue"), ("green", None), None),
         (("green", "blue"), ("green", "blue"), None),
+        (("none", "blue"), ("green", None), "to another database, not to green"),
     ],
 )
-def test_both_stores_must_be_the_wanted_ones_and_one_that_stays_is_not_looked_at(
+def test_the_names_must_lead_to_the_wanted_stores_and_one_that_stays_is_not_looked_at(
     stubbed: Stubbed, used: tuple[str, str], wanted: tuple[str | None, str | None], wrong: str | None
 ) -> None:
-    expect_definition(stubbed, environment_of(*used))
     database, media = wanted
+    if database is not None:
+        expect_secret(stubbed, used[0])
+    if media is not None and not (wrong and "database" in wrong):
+        expect_parameter(stubbed, used[1])
     if wrong is None:
-        check_stores(stubbed.client("ecs"), MANIFEST, database=database, media=media)
+        expect_definition(stubbed, container())
+        check_stores(stubbed.client, MANIFEST, database=database, media=media)
     else:
         with pytest.raises(SmokeTestFailed, match=wrong):
-            check_stores(stubbed.client("ecs"), MANIFEST, database=database, media=media)
+            check_stores(stubbed.client, MANIFEST, database=database, media=media)
+
+
+@pytest.mark.parametrize(("seconds", "fine"), [(1, True), (-1, False)])
+def test_a_task_from_before_the_stores_were_changed_may_use_the_old_ones(
+    stubbed: Stubbed, seconds: int, fine: bool
+) -> None:
+    expect_secret(stubbed, "green")
+    expect_definition(stubbed, container())
+    expect_tasks(stubbed, POINTED + timedelta(minutes=1), POINTED + timedelta(seconds=seconds))
+
+    def check() -> None:
+        check_stores(stubbed.client, MANIFEST, database="green", media=None, started_after=POINTED)
+
+    if fine:
+        check()
+    else:
+        with pytest.raises(SmokeTestFailed, match=r"run since before the stores were changed: 1\."):
+            check()

@@ -11,7 +11,15 @@ import boto3
 import pytest
 from know_me.run_folder import RunFolder
 
-from tests.unit.lambdas.conftest import BUCKET, execution, get_parameter, manifest_document, put_parameter
+from tests.unit.lambdas.conftest import (
+    BUCKET,
+    MEDIA_BUCKET_PARAMETER,
+    bucket,
+    execution,
+    get_parameter,
+    manifest_document,
+    put_parameter,
+)
 
 LAMBDAS = Path(__file__).resolve().parents[3] / "lambdas"
 STEPS = sorted(path.stem for path in LAMBDAS.glob("*.py"))
@@ -43,13 +51,84 @@ def environment(aws: None) -> None:
 
 
 def test_a_new_environment_gets_its_generations_and_provision_its_own_lock(aws: None) -> None:
-    assert call("validate_provision", run_id="p1", request={}) == {"holder": "p1", "own_lock": True}
+    answer = call("validate_provision", run_id="p1", request={})
+    assert (answer["holder"], answer["own_lock"], answer["action"]) == ("p1", True, "apply")
     assert get_parameter("generations")["database"]["active"] == "blue"
 
 
 def test_provision_for_another_run_works_under_its_lock(environment: None) -> None:
     answer = call("validate_provision", run_id="p1", request={"acting_for": "run-1"})
-    assert answer == {"holder": "run-1", "own_lock": False}
+    assert (answer["holder"], answer["own_lock"], answer["acting_for"]) == ("run-1", False, "run-1")
+
+
+def test_provision_takes_its_source_from_the_bundle_that_was_applied_last(environment: None) -> None:
+    # Given
+    put_parameter("bundle", {"key": "bundles/a.zip", "version_id": "v1"})
+    # When
+    answer = call("validate_provision", run_id="p1", request={})
+    # Then the bundle is not this run's own, which it would have to remember
+    assert answer["source_location"] == {"location": f"{BUCKET}/bundles/a.zip", "version_id": "v1"}
+    assert answer["bundle"] is None
+    folder = RunFolder(boto3.client("s3"), BUCKET, "p1")
+    assert folder.read("request.json") == answer
+
+
+@pytest.mark.parametrize("value", ["text", {"key": "elsewhere/a.zip", "version_id": "v"}])
+def test_a_remembered_bundle_that_cannot_be_read_stops_the_run(environment: None, value: Any) -> None:
+    put_parameter("bundle", value)
+    with pytest.raises(Exception, match="/know-me/staging/bundle cannot be read") as refused:
+        call("validate_provision", run_id="p1", request={})
+    assert type(refused.value).__name__ == "InvalidRequest"
+
+
+PLAN = {
+    "applyable": True,
+    "variables": {"generations": {"value": FIRST}},
+    "resource_changes": [
+        {
+            "address": 'module.database["blue"].aws_db_instance.this',
+            "mode": "managed",
+            "type": "aws_db_instance",
+            "change": {
+                "actions": ["delete", "create"],
+                "before": {},
+                "after": {},
+                "replace_paths": [["kms_key_id"]],
+            },
+        }
+    ],
+}
+
+
+def test_a_plan_is_judged_from_the_run_folder_and_the_judgement_kept_there(environment: None) -> None:
+    folder = RunFolder(boto3.client("s3"), BUCKET, "p1")
+    folder.write("plan/plan.json", PLAN)
+    # When
+    answer = call("judge_plan", run_id="p1", action="apply", approval_mode="never", acting_for=None)
+    # Then
+    assert (answer["verdict"], answer["destructive"]) == ("refused", 1)
+    assert answer["counts"] == {"create": 0, "update": 0, "replace": 1, "delete": 0}
+    assert [refusal["attributes"] for refusal in answer["refusals"]] == [["kms_key_id"]]
+    assert folder.read("plan/guard.json")["refusals"] == answer["refusals"]
+
+
+def test_a_run_without_a_plan_cannot_be_judged(environment: None) -> None:
+    with pytest.raises(Exception, match=r"plan/plan\.json does not exist") as failed:
+        call("judge_plan", run_id="p1", action="apply", approval_mode="never")
+    assert type(failed.value).__name__ == "ProvisionFailed"
+
+
+@pytest.mark.parametrize(
+    "document",
+    ["text", {"database": {}}, {"database": {"generations": {"blue": {}}}, "media": None}],
+)
+def test_a_manifest_that_names_no_generations_lets_nothing_go(environment: None, document: Any) -> None:
+    # Given a manifest from which nobody can tell what was used, when a plan is judged
+    put_parameter("manifest", document)
+    RunFolder(boto3.client("s3"), BUCKET, "p1").write("plan/plan.json", PLAN)
+    with pytest.raises(Exception, match="does not say which generations") as failed:
+        call("judge_plan", run_id="p1", action="apply", approval_mode="never")
+    assert type(failed.value).__name__ == "ManifestMissing"
 
 
 def test_errors_keep_the_name_and_the_sentence_that_step_functions_shows(aws: None) -> None:
@@ -204,6 +283,7 @@ def test_a_record_that_the_run_made_is_never_overwritten(environment: None, fold
         "rules": [],
         "schedules": [],
         "pipelines": [],
+        "deployments": [],
     }
     folder.write("quiesced.json", recorded)
     # When the step is repeated, then the record stands
@@ -227,20 +307,91 @@ def test_of_two_writers_of_a_record_one_wins_and_both_get_it(folder: RunFolder) 
     assert folder.read("quiesced.json") == {"by": "first"}
 
 
-@pytest.mark.parametrize(("filled", "expected"), [(False, ["blue"]), (True, [])])
-def test_a_database_whose_application_secret_is_empty_lacks_its_role(
-    environment: None, filled: bool, expected: list[str]
-) -> None:
-    secrets = boto3.client("secretsmanager")
-    arn = secrets.create_secret(Name="know-me/staging/database/blue/application")["ARN"]
-    document = manifest_document()
-    document["database"]["generations"]["blue"]["application_secret_arn"] = arn
+@pytest.fixture
+def application_secret(environment: None) -> str:
+    """The environment's application secret, which two generations share, and the bucket's parameter."""
+    arn: str = boto3.client("secretsmanager").create_secret(Name="know-me/staging/database/application")[
+        "ARN"
+    ]
+    document = manifest_document("blue", "green", media=("blue", "green"))
+    for generation in document["database"]["generations"].values():
+        generation["application_secret_arn"] = arn
     put_parameter("manifest", document)
-    if filled:
-        secrets.put_secret_value(SecretId=arn, SecretString="{}")
+    return arn
+
+
+def make_role(arn: str, generation: str) -> str:
+    """Do what prepare-role does: put a version with the generation's label."""
+    answer = boto3.client("secretsmanager").put_secret_value(
+        SecretId=arn, SecretString=f'{{"host": "{generation}"}}', VersionStages=[generation]
+    )
+    return str(answer["VersionId"])
+
+
+def put_bucket(name: str) -> None:
+    boto3.client("ssm").put_parameter(Name=MEDIA_BUCKET_PARAMETER, Value=name, Type="String", Overwrite=True)
+
+
+def current_version(arn: str) -> str:
+    stages = boto3.client("secretsmanager").describe_secret(SecretId=arn)["VersionIdsToStages"]
+    (current,) = (version for version, labels in stages.items() if "AWSCURRENT" in labels)
+    return str(current)
+
+
+@pytest.mark.parametrize(
+    ("roles", "expected"), [([], ["blue"]), (["green"], ["blue"]), (["blue"], []), (["blue", "green"], [])]
+)
+def test_a_database_without_a_labelled_version_lacks_its_role(
+    application_secret: str, roles: list[str], expected: list[str]
+) -> None:
+    for generation in roles:
+        make_role(application_secret, generation)
     found = call("find_databases_without_role", run_id="p1")
     assert [database["generation"] for database in found["databases"]] == expected
     assert [service["name"] for service in found["services"]] == (["know-me-staging-api"] if expected else [])
+
+
+def test_pointing_the_application_moves_the_label_and_is_safe_to_repeat(application_secret: str) -> None:
+    # Given two roles, of which tasks use the older one, and Terraform's new parameter
+    blue, green = make_role(application_secret, "blue"), make_role(application_secret, "green")
+    put_bucket(bucket("green")["bucket"])
+    assert current_version(application_secret) == blue
+    # When the application is pointed at the new stores, twice, and back
+    changed = [
+        call("point_application", run_id="run-1", database=database, media=media)["changed"]
+        for database, media in (("green", "green"), ("green", "green"))
+    ]
+    # Then the label has moved once, and every generation still has its own
+    assert changed == [True, False]
+    assert current_version(application_secret) == green
+    assert call("point_application", run_id="run-1", database="blue", media=None)["changed"]
+    assert current_version(application_secret) == blue
+
+
+def test_a_store_that_stays_is_not_pointed_at(application_secret: str) -> None:
+    blue = make_role(application_secret, "blue")
+    put_bucket("some-other-bucket")
+    assert call("point_application", run_id="run-1", database=None, media=None)["changed"] is False
+    assert current_version(application_secret) == blue
+
+
+@pytest.mark.parametrize(
+    ("database", "media", "message"),
+    [
+        ("green", None, "no version with the label green: the database green has no application role"),
+        (None, "green", "names the bucket know-me-staging-media-blue-.*, not know-me-staging-media-green-"),
+        ("teal", "coral", "does not have the database teal nor the media bucket coral"),
+    ],
+)
+def test_pointing_at_what_is_not_there_fails_the_cutover_and_changes_nothing(
+    application_secret: str, database: str | None, media: str | None, message: str
+) -> None:
+    blue = make_role(application_secret, "blue")
+    put_bucket(bucket("blue")["bucket"])
+    with pytest.raises(Exception, match=message) as refused:
+        call("point_application", run_id="run-1", database=database, media=media)
+    assert type(refused.value).__name__ == "CutoverFailed"
+    assert current_version(application_secret) == blue
 
 
 def test_return_refuses_what_is_no_run(environment: None) -> None:
@@ -257,3 +408,16 @@ def test_return_has_nothing_to_do_for_a_run_that_holds_no_lock(environment: None
 def test_a_complete_migration_is_recorded(aws: None, folder: RunFolder) -> None:
     call("record_outcome", run_id="run-1", outcome="migrated", passed_at="2026-03-01T12:00:00+00:00")
     assert folder.read("outcome.json")["outcome"] == "migrated"
+
+
+def test_the_downtime_begins_once_however_often_the_app_is_stopped(
+    environment: None, folder: RunFolder
+) -> None:
+    kinds = ("services", "scalable_targets", "rules", "schedules", "pipelines")
+    folder.write(
+        "quiesced.json", {"recorded_at": "2026-03-01T12:00:00+00:00", **{kind: [] for kind in kinds}}
+    )
+    call("quiesce", run_id="run-1")
+    first = folder.read("stopped.json")
+    call("quiesce", run_id="run-1")
+    assert folder.read("stopped.json") == first

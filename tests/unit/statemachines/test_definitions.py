@@ -55,10 +55,14 @@ IMPLIED = {"states", "v"}
 RETRIED = re.compile(
     r"^(Lambda\.(ServiceException|AWSLambdaException|SdkClientException|TooManyRequestsException)"
     r"|(CodeBuild|StepFunctions|Rds)\.(AWS\w+Exception|ThrottlingException|SdkClientException|AccountLimitExceededException)"
+    r"|ECS\.(ServerException|ThrottlingException|SdkClientException)"
+    r"|CodeDeploy\.(ThrottlingException|SdkClientException)"
+    r"|SNS\.(InternalErrorException|ThrottledException|SdkClientException)"
     r"|Ecs\.(ServerException|ThrottlingException|SdkClientException)"
     r"|EventBridge\.(InternalException|ConcurrentModificationException|SdkClientException)"
     r"|S3Control\.(InternalServiceException|TooManyRequestsException|SdkClientException)"
-    r"|S3\.(S3Exception|SdkClientException))$"
+    r"|S3\.(S3Exception|SdkClientException)"
+    r"|Ssm\.(InternalServerErrorException|TooManyUpdatesException|SdkClientException))$"
 )
 
 every_machine = pytest.mark.parametrize("name", MACHINES)
@@ -121,7 +125,8 @@ def named(machine: str, state: str) -> dict[str, Any]:
 
 
 def test_the_runbooks_of_the_contract_are_there() -> None:
-    assert set(MACHINES) == {"provision", "migrate", "move-database", "move-media", "return"}
+    runbooks = {"provision", "migrate", "move-database", "move-media", "return"}
+    assert set(MACHINES) == runbooks | {"schema-migration", "background-jobs"}
 
 
 @every_machine
@@ -164,8 +169,10 @@ def test_every_task_has_a_time_limit_and_retries_only_what_is_worth_it(name: str
         if document["Type"] != "Task":
             continue
         assert "TimeoutSeconds" in document, state
+        worth = {"LockHeld"} if state == "Take the lock again" else set()  # what holds it may be short
         for retry in document["Retry"]:
-            assert [error for error in retry["ErrorEquals"] if not RETRIED.match(error)] == [], state
+            unknown = [error for error in retry["ErrorEquals"] if not RETRIED.match(error)]
+            assert set(unknown) <= worth, state
     assert MACHINES[name]["TimeoutSeconds"] > 0
 
 
@@ -175,9 +182,18 @@ def test_substitutions_are_those_of_the_contract(name: str) -> None:
     assert used <= SUBSTITUTIONS
 
 
+STARTED_OTHERWISE = {
+    "decide_approval",
+    "report_lost_schema_migration",
+    "start_bundle_provision",
+    "start_schema_migration",
+}
+"""By a person, by CodeDeploy, and by rules of EventBridge."""
+
+
 def test_every_step_is_used_by_a_runbook() -> None:
     used = {found for text in texts(MACHINES) for found in re.findall(r"\$\{(\w+)Function\}", text)}
-    assert used == {step.title().replace("_", "") for step in STEPS}
+    assert used == {step.title().replace("_", "") for step in STEPS - STARTED_OTHERWISE}
 
 
 @every_machine
@@ -312,12 +328,15 @@ def test_writers_stop_before_the_copy_and_the_cutover_follows_the_verification()
         "Inspect the candidate",
         "Copy the media ahead",
         "Record what runs",
+        "Let nothing new begin",
+        "Look whether a release is under way",
         "Stop everything that writes",
         "Make the old bucket refuse writes",
         "Make the old database refuse writes",
         "Move the data and keep a snapshot",
         "Make the candidates active",
         "Switch the app to the new stores",
+        "Let tasks read the new stores",
         "Start everything again",
         "Test the app",
         "Record that the migration is complete",
@@ -339,10 +358,39 @@ def test_the_old_stores_are_written_to_only_when_nothing_can_write_to_the_new_on
         "Let the old database be written to",
         "Let the old bucket be written to",
         "Point the app back to the old stores",
+        "Let tasks read the old stores",
         "Start everything again",
         "Test the app",
     ]
     assert [item for item in order if item in sequence] == sequence
+
+
+def test_when_terraform_fails_on_the_way_back_the_old_database_is_read_all_the_same() -> None:
+    states = MACHINES["return"]["States"]["Bring everything back"]["Branches"][0]["States"]
+    explain = states["Explain why Terraform failed"]
+    assert {explain["Next"], explain["Catch"][0]["Next"]} == {"Let tasks read the old database all the same"}
+    state = states["Let tasks read the old database all the same"]
+    # The bucket's name is Terraform's to write: whether it did is looked at next.
+    assert state["Arguments"]["Payload"]["media"] is None
+    assert state["Next"] == "Look which stores the app would use"
+
+
+def test_tasks_are_started_again_without_a_new_deployment_which_codedeploys_services_refuse() -> None:
+    again = MACHINES["provision"]["States"]["Start the app's tasks again"]["ItemProcessor"]
+    counts = [
+        state["Arguments"].get("DesiredCount")
+        for state in again["States"].values()
+        if state.get("Resource", "").endswith(":ecs:updateService")
+    ]
+    assert counts == [0, "{% $wanted_tasks %}"]
+    assert "ForceNewDeployment" not in json.dumps(MACHINES)
+
+
+@pytest.mark.parametrize(("desired", "wanted"), [(3, 3), (1, 1), (0, 1)])
+def test_a_service_that_was_left_without_tasks_gets_one(desired: int, wanted: int) -> None:
+    states = MACHINES["provision"]["States"]["Start the app's tasks again"]["ItemProcessor"]["States"]
+    expression = states["See how many tasks it should run"]["Assign"]["wanted_tasks"]
+    assert evaluated(expression, {}, result={"Services": [{"DesiredCount": desired}]}) == wanted
 
 
 def test_return_never_stops_terraform() -> None:
@@ -493,3 +541,208 @@ def test_large_objects_are_copied_in_three_rounds_at_most(round_: int, left: int
     variables = {"round": round_, "large_objects_left": left, "job": "synchronise", "file_columns": [{}]}
     taken = [rule["Next"] for rule in choice["Choices"] if evaluated(rule["Condition"], variables)]
     assert [*taken, choice["Default"]][0] == after
+
+
+# ------------------------------------------------------------------ releases
+
+
+def test_whatever_happens_to_a_schema_migration_is_reported_to_codedeploy_once() -> None:
+    # Given every way through the state machine
+    machine = MACHINES["schema-migration"]["States"]
+    reports = {"Tell CodeDeploy that it succeeded", "Tell CodeDeploy that it failed"}
+
+    def ways(state: str, reported: tuple[str, ...]) -> Iterator[tuple[str, tuple[str, ...]]]:
+        told = (*reported, state) if state in reports else reported
+        following = list(targets(machine[state]))
+        if not following:
+            yield state, told
+        for target in following:
+            yield from ways(target, told)
+
+    # When one ends well, then CodeDeploy was told so; when it ends badly, then it was told that, or the
+    # report of the success was refused
+    ends = {(end, told) for end, told in ways(MACHINES["schema-migration"]["StartAt"], ())}
+    assert ends == {
+        ("The schema is migrated", ("Tell CodeDeploy that it succeeded",)),
+        ("The schema migration failed", ("Tell CodeDeploy that it failed",)),
+        ("The schema migration failed", ("Tell CodeDeploy that it succeeded",)),
+    }
+
+
+def test_a_schema_migration_ends_within_the_hour_that_codedeploy_waits() -> None:
+    machine = MACHINES["schema-migration"]
+    limit = machine["States"]["Note the deployment"]["Assign"]["time_limit"]
+    others = sum(
+        state["TimeoutSeconds"]
+        for state in machine["States"].values()
+        if state["Type"] == "Task" and isinstance(state["TimeoutSeconds"], int)
+    )
+    assert limit + others < machine["TimeoutSeconds"] < 3600
+
+
+@pytest.mark.parametrize("name", ["schema-migration", "background-jobs"])
+def test_only_the_exit_code_decides_how_a_task_ended(name: str) -> None:
+    # Given that the task is waited for, when it ends in any way, then its outcome is read
+    (task,) = (
+        state for _, state in states(MACHINES[name]) if state.get("Resource", "").endswith("ecs:runTask.sync")
+    )
+    assert {task["Next"], *(rule["Next"] for rule in task["Catch"])} == {
+        next(state for state, document in states(MACHINES[name]) if "ReadTaskOutcome" in str(document))
+    }
+
+
+# ------------------------------------------------------------------ provision
+
+
+ASKED = {
+    "action": "apply",
+    "targets": [],
+    "replace": [],
+    "drift": False,
+    "own_lock": True,
+    "bundle": None,
+    "source_location": None,
+}
+
+
+def terraform_build(build: str, **request: Any) -> dict[str, Any]:
+    """Return what CodeBuild is asked for, with the variables in the place of the list."""
+    validate = named("provision", "Validate the request")["Assign"]
+    context = {"context": {"Execution": {"Name": "run-1"}}, "result": {"Payload": {**ASKED, **request}}}
+    noted = {
+        key: step_functions.render(validate[key], context, {}, "test") for key in ("source", "variables")
+    }
+    state = {"plan": "Plan the changes", "apply": "Apply the plan"}[build]
+    asked: dict[str, Any] = evaluated(named("provision", state)["Arguments"], noted)
+    variables = asked.pop("EnvironmentVariablesOverride")
+    assert {each["Type"] for each in variables} == {"PLAINTEXT"}
+    return {**asked, "variables": {each["Name"]: each["Value"] for each in variables}}
+
+
+def test_terraform_plans_everything_from_the_own_source_unless_told_otherwise() -> None:
+    assert terraform_build("plan") == {
+        "ProjectName": "${TerraformBuild}",
+        "variables": {
+            "ACTION": "plan",
+            "RUN_ID": "run-1",
+            "RUN_FOLDER": "s3://${ArtifactsBucket}/runs/run-1",
+            "DESTROY": "false",
+            "TARGETS": "[]",
+            "REPLACE": "[]",
+        },
+    }
+
+
+@pytest.mark.parametrize("targets", [["module.api"], ['module.database["blue"]', "module.api"]])
+def test_addresses_reach_terraform_as_a_json_list_also_a_single_one(targets: list[str]) -> None:
+    variables = terraform_build("apply", action="destroy", targets=targets)["variables"]
+    assert (variables["DESTROY"], json.loads(variables["TARGETS"])) == ("true", targets)
+    assert variables["ACTION"] == "apply"
+
+
+def test_a_bundle_takes_the_place_of_the_own_source_for_plan_and_apply() -> None:
+    location = {"location": "artifacts/bundles/a.zip", "version_id": "v1"}
+    for action in ("plan", "apply"):
+        asked = terraform_build(action, source_location=location)
+        assert (asked["SourceTypeOverride"], asked["SourceLocationOverride"], asked["SourceVersion"]) == (
+            "S3",
+            "artifacts/bundles/a.zip",
+            "v1",
+        )
+
+
+def chosen(state: str, **variables: Any) -> tuple[str, dict[str, Any]]:
+    """Return where a Choice goes, and what it assigns on the way."""
+    choice = named("provision", state)
+    for rule in choice["Choices"]:
+        if evaluated(rule["Condition"], variables):
+            return rule["Next"], step_functions.render(rule.get("Assign", {}), {}, variables, "test")
+    return choice["Default"], {}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "request_", "after", "outcome"),
+    [
+        ("empty", {}, "Did it come with a bundle?", "nothing_to_change"),
+        ("empty", {"action": "plan"}, "Write the report", "nothing_to_change"),
+        ("empty", {"action": "plan", "drift": True}, "Write the report", "nothing_to_change"),
+        ("empty", {"action": "destroy"}, "Write the report", "nothing_to_change"),
+        ("refused", {}, "Refuse the plan", None),
+        ("refused", {"action": "plan"}, "Refuse the plan", None),
+        ("refused", {"action": "destroy"}, "Refuse the plan", None),
+        ("refused", {"action": "plan", "drift": True}, "Write the report", "drift_found"),
+        ("allowed", {}, "Apply the plan", None),
+        ("allowed", {"action": "destroy"}, "Apply the plan", None),
+        ("allowed", {"action": "plan"}, "Write the report", "planned"),
+        ("approval_needed", {"action": "plan"}, "Write the report", "planned"),
+        ("approval_needed", {"action": "plan", "drift": True}, "Write the report", "drift_found"),
+        ("approval_needed", {}, "Do we hold the lock while people decide?", None),
+        ("approval_needed", {"action": "destroy"}, "Do we hold the lock while people decide?", None),
+    ],
+)
+def test_a_plan_is_applied_only_when_it_was_asked_for_and_allowed(
+    verdict: str, request_: dict[str, Any], after: str, outcome: str | None
+) -> None:
+    state, assigns = chosen(
+        "What does the plan ask for?", judgement={"verdict": verdict}, request={**ASKED, **request_}
+    )
+    assert (state, assigns.get("outcome")) == (after, outcome)
+
+
+def test_only_a_yes_leads_from_a_question_to_the_apply() -> None:
+    for decision, own_lock, after in (
+        ("approve", True, "Take the lock again"),
+        ("approve", False, "Apply the plan"),
+        ("reject", True, "Somebody said no"),
+        ("", True, "Somebody said no"),
+    ):
+        state, _ = chosen(
+            "What was decided?", approval={"decision": decision}, request={**ASKED, "own_lock": own_lock}
+        )
+        assert state == after
+    # And there is no other way to an apply than these two and the verdict
+    leading = {name for name, state in states(MACHINES["provision"]) if "Apply the plan" in targets(state)}
+    assert leading == {"What does the plan ask for?", "What was decided?", "Take the lock again"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "drift", "own_lock", "told"),
+    [
+        ("nothing_to_change", True, True, False),
+        ("drift_found", True, True, True),
+        ("nothing_to_change", False, True, True),
+        ("provisioned", False, False, False),
+    ],
+)
+def test_people_hear_of_drift_only_when_there_is_some(
+    outcome: str, drift: bool, own_lock: bool, told: bool
+) -> None:
+    text = named("provision", "Write the report")["Arguments"]["Payload"]["notify"]
+    asked = {**ASKED, "drift": drift, "own_lock": own_lock}
+    assert evaluated(text, {"request": asked, "outcome": outcome}) is told
+
+
+def test_every_way_from_the_lock_to_the_end_of_a_provision_releases_it() -> None:
+    machine = MACHINES["provision"]["States"]
+    # Given the choices that look whose lock it is: the way of a run with a lock of its own
+    own = {"Is the lock our own?": "Release the lock", "Did we take the lock?": "Give the lock back"}
+    ends: set[str] = set()
+    waiting: list[tuple[str, bool]] = [("Plan the changes", True)]
+    seen = set()
+    while waiting:
+        state, held = waiting.pop()
+        if (state, held) in seen:
+            continue
+        seen.add((state, held))
+        held = held and state not in (
+            "Release the lock",
+            "Give the lock back",
+            "Free the environment meanwhile",
+        )
+        held = held or state == "Take the lock again"
+        if machine[state]["Type"] in ("Succeed", "Fail"):
+            assert not held, state
+            ends.add(state)
+        following = [own[state]] if state in own else targets(machine[state])
+        waiting += [(each, held) for each in following]
+    assert ends == {"The run ended well", "Provisioning failed"}

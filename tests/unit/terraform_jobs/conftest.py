@@ -43,10 +43,12 @@ answer = script.get(command, {{}})
 if command == "plan":
     out = next(a for a in arguments if a.startswith("-out=")).split("=", 1)[1]
     pathlib.Path(out).write_text("the plan, in binary")
+    print("aws_s3_bucket.a: Refreshing state... [id=a]\\nthe plan, in words")
+    print("\\n\u2500\u2500\u2500\\n\\nSaved the plan to: " + out)
 if command == "show":
-    print(json.dumps(script["document"]) if "-json" in arguments else "the plan, in words")
+    print(json.dumps(script["document"]))
 if command == "state":
-    print(json.dumps({{"serial": 7, "lineage": "family"}}))
+    print(json.dumps({{"serial": 7, "lineage": "family", **script.get("state", {{}})}}))
 if "sleep" in answer:
     (home / "started").write_text("")
     try:

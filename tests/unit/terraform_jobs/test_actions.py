@@ -99,6 +99,107 @@ def test_apply_applies_exactly_the_stored_plan(build: Build) -> None:
     assert build.result("apply")["status"] == "succeeded"
 
 
+def test_plan_is_read_once(build: Build) -> None:
+    # Given that each look at a plan loads the providers
+    build.script(plan={"code": 2})
+    # When
+    build.run("plan")
+    # Then one look gives the document, and the words are those of the plan itself
+    assert build.commands().count("show") == 1
+    assert build.stored("plan/plan.txt") == b"the plan, in words\n"
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"TARGETS": '["module.nope", "module.a"]'}, "targets: nothing is called module.nope."),
+        ({"TARGETS": '["module.a.aws_lb.b[1]"]'}, "nothing is called module.a.aws_lb.b[1]"),
+        ({"REPLACE": '["module.a.aws_lb.b"]'}, "replace: nothing is called module.a.aws_lb.b"),
+    ],
+)
+def test_address_that_nothing_has_is_refused_where_terraform_would_plan_nothing(
+    build: Build, changes: Callable[..., dict[str, Any]], variables: dict[str, str], said: str
+) -> None:
+    # Given a plan of two instances
+    build.script(document=changes(**{"module.a.aws_lb.b[0]": ["no-op"], "module.ab.aws_lb.c": ["no-op"]}))
+    build.variables |= variables
+    # When
+    code = build.run("plan")
+    # Then no plan is kept that anybody could apply
+    assert code == 1
+    assert said in build.result("plan")["error"]["cause"]
+    assert len(build.s3.list_objects_v2(Bucket=BUCKET)["Contents"]) == 1
+
+
+@pytest.mark.parametrize(
+    "target", ["module.a", "module.a.aws_lb.b", "module.a.aws_lb.b[0]", "data.aws_region.r"]
+)
+def test_target_names_one_thing_several_or_what_is_only_read(
+    build: Build, changes: Callable[..., dict[str, Any]], target: str
+) -> None:
+    build.script(document=changes(**{"module.a.aws_lb.b[0]": ["no-op"]}))
+    build.variables |= {"TARGETS": json.dumps([target])}
+    assert build.run("plan") == 0
+
+
+def test_what_is_to_be_deleted_may_be_gone_already(build: Build) -> None:
+    build.variables |= {"TARGETS": '["module.gone"]', "DESTROY": "true"}
+    assert build.run("plan") == 0
+
+
+def test_scope_of_a_plan_is_passed_to_terraform(build: Build, changes: Callable[..., dict[str, Any]]) -> None:
+    # Given addresses with everything that a shell would take for its own
+    targets = ['module.database["blue"]', "module.api.aws_lb.this[0]"]
+    build.variables |= {"TARGETS": json.dumps(targets), "REPLACE": '["terraform_data.one"]'}
+    named = ['module.database["blue"].aws_kms_key.a', targets[1], "terraform_data.one"]
+    build.script(document=changes(**{address: ["no-op"] for address in named}))
+    # When
+    build.run("plan")
+    # Then
+    planned = next(call for call in build.calls() if "plan" in call["arguments"])
+    assert planned["arguments"][-3:] == [
+        *(f"-target={one}" for one in targets),
+        "-replace=terraform_data.one",
+    ]
+    assert "-destroy" not in planned["arguments"]
+    assert {"-detailed-exitcode"} < set(planned["arguments"])
+
+
+def test_destruction_is_planned_and_says_what_is_left(build: Build) -> None:
+    # Given a state with a bucket twice, and something that was only read
+    bucket = {"mode": "managed", "type": "aws_s3_bucket", "instances": [{}, {}]}
+    read = {"mode": "data", "type": "aws_region", "instances": [{}]}
+    build.variables |= {"DESTROY": "true"}
+    build.script(plan={"code": 2}, state={"resources": [bucket, read]})
+    # When
+    build.run("plan")
+    build.run("apply")
+    # Then the apply is that of the stored plan, without an option of its own
+    planned = next(call for call in build.calls() if "plan" in call["arguments"])
+    applied = next(call for call in build.calls() if "apply" in call["arguments"])
+    assert "-destroy" in planned["arguments"]
+    assert "-destroy" not in applied["arguments"]
+    assert build.result("apply")["figures"]["left"] == 2
+
+
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"DESTROY": "yes"}, "DESTROY"),
+        ({"DESTROY": "true", "REPLACE": '["a.b"]'}, "exclude each other"),
+        ({"TARGETS": '["-destroy"]'}, "TARGETS"),
+        ({"REPLACE": "a.b"}, "REPLACE"),
+    ],
+)
+def test_scope_that_makes_no_sense_is_refused_before_terraform_runs(
+    build: Build, capsys: pytest.CaptureFixture[str], variables: dict[str, str], said: str
+) -> None:
+    build.variables |= variables
+    assert build.run("plan") == 1
+    assert build.calls() == []
+    assert said in capsys.readouterr().err
+
+
 def test_apply_without_a_plan_is_refused(build: Build) -> None:
     # When
     code = build.run("apply")
@@ -108,10 +209,33 @@ def test_apply_without_a_plan_is_refused(build: Build) -> None:
     assert "There is no plan to apply" in build.result("apply")["error"]["cause"]
 
 
-def test_stale_plan_is_refused_and_the_remedy_is_a_new_plan(
+@pytest.mark.parametrize(
+    ("state", "words"),
+    [
+        ({"serial": 8}, "serial 8, the plan was made from 7"),
+        ({"lineage": "another"}, "is another one (lineage another"),
+    ],
+)
+def test_plan_of_an_earlier_state_is_not_even_begun(build: Build, state: dict[str, Any], words: str) -> None:
+    # Given a state that has moved on since the plan
+    build.script(plan={"code": 2})
+    build.run("plan")
+    build.script(state=state)
+    # When
+    code = build.run("apply")
+    # Then
+    error = build.result("apply")["error"]
+    assert code == 1
+    assert "apply" not in build.commands()
+    assert error["name"] == "PlanStale"
+    assert words in error["cause"]
+    assert "makes a new plan" in error["remedy"]
+
+
+def test_plan_that_terraform_calls_stale_has_the_same_name(
     build: Build, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    # Given a state that has moved on since the plan
+    # Given a state that moves on between our look and Terraform's
     build.script(plan={"code": 2}, apply={"code": 1, "stderr": STALE})
     build.run("plan")
     # When
@@ -119,7 +243,7 @@ def test_stale_plan_is_refused_and_the_remedy_is_a_new_plan(
     # Then
     error = build.result("apply")["error"]
     assert code == 1
-    assert error["name"] == "ProvisionFailed"
+    assert error["name"] == "PlanStale"
     assert "Saved plan is stale" in error["cause"]
     assert "makes a new plan" in error["remedy"]
     assert error["remedy"] in capsys.readouterr().err

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from terraform_jobs.errors import LONGEST_CAUSE, failure_of, plain
 from terraform_jobs.plan_summary import KINDS, count_changes, sentence, summarise
+from terraform_jobs.terraform import readable
 
 ACTIONS = [["no-op"], ["read"], *map(list, KINDS)]
 
@@ -56,6 +57,8 @@ def test_sentence_names_what_happens(changes: Callable[..., dict[str, Any]]) -> 
         ("Error acquiring the state lock", "force-unlock"),
         ("api error AccessDenied: nope", "permission"),
         ("Error: Invalid value for variable", "tfvars"),
+        ("Error: Instance cannot be destroyed", "prevent_destroy"),
+        ("Cannot delete protected DB Instance, please disable deletion protection", "deletion_protection"),
         ("anything else", "log"),
     ],
 )
@@ -71,3 +74,12 @@ def test_warnings_are_left_out_of_the_cause() -> None:
 @given(st.text())
 def test_cause_stays_short_whatever_terraform_says(said: str) -> None:
     assert len(failure_of("terraform plan", said).cause) <= LONGEST_CAUSE + 30
+
+
+def test_words_of_a_plan_are_without_progress_and_without_what_to_type() -> None:
+    said = (
+        "data.aws_region.current: Reading...\ndata.aws_region.current: Read complete after 0s [id=r]\n"
+        "module.a.aws_s3_bucket.b: Refreshing state... [id=b]\n\nTerraform will perform:\n"
+        "  + name: Reading between the lines\n\n─────────────\n\nSaved the plan to: /tmp/x\n"
+    )
+    assert readable(said) == "Terraform will perform:\n  + name: Reading between the lines\n"

@@ -10,11 +10,9 @@ variables {
   vpc_id           = "vpc-1"
   subnet_ids       = ["subnet-3", "subnet-4"]
   databases = {
-    blue = {
-      master_secret_arn      = "arn:aws:secretsmanager:us-east-1:123456789012:secret:master-AbCdEf"
-      application_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:blue-AbCdEf"
-    }
+    blue = { master_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:master-AbCdEf" }
   }
+  application_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:application-AbCdEf"
   image                  = "aws/codebuild/amazonlinux-x86_64-standard:5.0"
   compute_type           = "BUILD_GENERAL1_MEDIUM"
   certificate_bundle_url = "https://example.com/bundle.pem"
@@ -51,9 +49,13 @@ run "only_describing_the_network_reaches_beyond_named_resources" {
   }
 }
 
-run "jobs_write_application_secrets_only" {
+run "jobs_write_the_application_secret_only" {
   assert {
-    condition     = one([for statement in jsondecode(aws_iam_role_policy.database["blue"].policy).Statement : statement.Resource if statement.Sid == "FillApplicationSecret"]) == "arn:aws:secretsmanager:us-east-1:123456789012:secret:blue-AbCdEf"
+    condition = flatten([
+      for policy in concat([aws_iam_role_policy.this.policy], [for each in aws_iam_role_policy.database : each.policy]) : [
+        for statement in jsondecode(policy).Statement : statement.Resource if contains(flatten([statement.Action]), "secretsmanager:PutSecretValue")
+      ]
+    ]) == ["arn:aws:secretsmanager:us-east-1:123456789012:secret:application-AbCdEf"]
     error_message = "The master secret is RDS's to write."
   }
 }

@@ -12,6 +12,7 @@ variables {
   vpc_id                    = "vpc-1"
   subnet_ids                = ["subnet-1", "subnet-2"]
   client_security_group_ids = { api = "sg-api", database-jobs = "sg-jobs" }
+  application_secret_arn    = "arn:aws:secretsmanager:us-east-1:123456789012:secret:application-AbCdEf"
   kms_key_arn               = "arn:aws:kms:us-east-1:123456789012:key/11111111-2222-3333-4444-555555555555"
   ca_certificate            = null
   multi_az                  = false
@@ -84,12 +85,14 @@ run "names_follow_from_environment_and_generation" {
   }
 
   assert {
-    condition     = aws_secretsmanager_secret.application.name == "know-me/staging/database/blue/application"
-    error_message = "The application secret is named after environment and generation."
-  }
-
-  assert {
     condition     = aws_db_parameter_group.this.family == "postgres17" && aws_db_parameter_group.this.name == "know-me-staging-blue-postgres17"
     error_message = "The parameter group is of the engine's major version."
+  }
+}
+
+run "a_generation_is_a_labelled_version_of_the_environments_secret" {
+  assert {
+    condition     = output.manifest.application_secret_arn == var.application_secret_arn && output.manifest.application_secret_label == "blue"
+    error_message = "The manifest says where the generation's credentials are."
   }
 }

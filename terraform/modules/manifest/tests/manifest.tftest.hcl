@@ -11,6 +11,7 @@ variables {
     rules            = []
     schedules        = []
     pipelines        = []
+    deployments      = [{ application = "know-me-staging-api", deployment_group = "know-me-staging-api" }]
     database         = { active = "blue", generations = {} }
     media = {
       active = "blue"
@@ -26,7 +27,8 @@ variables {
     }
     builds           = { database_jobs = "know-me-staging-database-jobs", media_jobs = "know-me-staging-media-jobs" }
     health_check_url = "http://example.com/status/"
-    alarm_arns       = []
+    web_url          = "https://app.example.com"
+    alarm_arns       = ["arn:alarm"]
     topic_arns       = ["arn:topic"]
   }
 }
