@@ -29,12 +29,13 @@ class Judged(TypedDict):
     sentence: str
     counts: Counts
     destructive: int
+    foreign_rules: int
     refusals: list[Refusal]
 
 
 @step(Event)
 def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> Judged:
-    """Write `plan/guard.json`; return the verdict and the first refusals.
+    """Write `plan/guard.json`; return the verdict, figures and the first refusals.
 
     Raises
     ------
@@ -62,5 +63,6 @@ def lambda_handler(event: Event, settings: Settings, _logger: Logger) -> Judged:
         sentence=judgement.sentence,
         counts=judgement.counts,
         destructive=judgement.destructive,
+        foreign_rules=len(judgement.foreign_rules),
         refusals=judgement.refusals[:NAMED],
     )

@@ -9,6 +9,8 @@ kinds of change are told apart:
 * everything else.
 
 What the guard does not know (an action that a later Terraform invents) it takes for a deletion.
+
+It also names the rules of security groups that Terraform does not know: no plan says anything about them.
 """
 
 import re
@@ -18,6 +20,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from know_me.generations import STORES, Store
+from know_me.security_groups import ForeignRule, foreign_rules
 from know_me.settings import ApprovalMode
 from know_me.wording import counted, listed
 
@@ -123,6 +126,8 @@ class Judgement(_Part):
     destructions: list[Destruction]
     refusals: list[Refusal]
     differences: list[Difference]
+    # Judgements of runs that waited for a person while the functions were updated have none.
+    foreign_rules: list[ForeignRule] = []
 
 
 class Rules(_Part):
@@ -232,6 +237,7 @@ def judge(plan: Mapping[str, Any], rules: Rules) -> Judgement:
         destructions=destructions,
         refusals=refusals,
         differences=_differences(plan, changes),
+        foreign_rules=foreign_rules(plan),
     )
 
 

@@ -7,10 +7,13 @@ from pydantic import BaseModel, ConfigDict
 
 from know_me.guard import Destruction, Difference, Judgement, Refusal
 from know_me.run_folder import RunFolder
+from know_me.security_groups import ForeignRule
 from know_me.wording import counted, listed
 
 SHOWN = 20
-"""How many resources a message names; the report has all of them."""
+"""How many resources, and how many rules, a message names; the report has all of them."""
+
+FOREIGN_RULES = "Rules of security groups that Terraform does not describe, and that no apply takes back"
 
 
 class Approval(BaseModel):
@@ -37,6 +40,7 @@ class PlanReport(BaseModel):
     destructions: list[Destruction]
     refusals: list[Refusal]
     differences: list[Difference]
+    foreign_rules: list[ForeignRule]
     approval: Approval | None
 
     @property
@@ -65,6 +69,7 @@ def compose_plan(folder: RunFolder, approval: Approval | None) -> PlanReport | N
         destructions=judgement.destructions if judgement else [],
         refusals=judgement.refusals if judgement else [],
         differences=judgement.differences if judgement else [],
+        foreign_rules=judgement.foreign_rules if judgement else [],
         approval=approval,
     )
 
@@ -81,6 +86,10 @@ def plan_in_words(plan: PlanReport, outcome: str) -> list[str]:
     if outcome in ("planned", "drift_found") and plan.refusals:
         lines.append("An apply would be refused:")
         lines += _named([f"- {each.address}: {each.reason}" for each in plan.refusals])
+    # A destruction took them with their groups.
+    if plan.foreign_rules and outcome != "destroyed":
+        lines.append(f"{FOREIGN_RULES}:")
+        lines += _named([f"- {foreign_rule_in_words(each)}" for each in plan.foreign_rules], "rule")
     if plan.approval and plan.approval.decision == "approve":
         comment = f": {plan.approval.comment}" if plan.approval.comment else ""
         lines.append(f"Approved by {plan.approval.by}{comment}")
@@ -99,6 +108,23 @@ def difference_in_words(difference: Difference) -> str:
     return f"{difference.address} {what}{hand}"
 
 
-def _named(lines: list[str]) -> list[str]:
+def foreign_rule_in_words(foreign: ForeignRule) -> str:
+    """Say what a rule that Terraform does not know lets through, and how it is taken back."""
+    way = "in" if foreign.direction == "ingress" else "out"
+    return f"{foreign.address} lets {way} {foreign.rule}. {what_to_do(foreign)}: {foreign.remedy}"
+
+
+def what_to_do(foreign: ForeignRule) -> str:
+    """Say what the command beside a rule is for, and what must follow it."""
+    if foreign.in_place_of is None:
+        return "Take it back"
+    # What needs the rule is cut off until Terraform has made its own.
+    return (
+        f"It is in the place of {foreign.in_place_of}, which no apply can make meanwhile. Take it back, and "
+        "start provision right after"
+    )
+
+
+def _named(lines: list[str], what: str = "resource") -> list[str]:
     rest = len(lines) - SHOWN
-    return [*lines[:SHOWN], *([f"- and {counted(rest, 'more resource')}"] if rest > 0 else [])]
+    return [*lines[:SHOWN], *([f"- and {counted(rest, f'more {what}')}"] if rest > 0 else [])]

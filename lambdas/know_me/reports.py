@@ -11,7 +11,15 @@ from know_me.failures import Failure
 from know_me.findings import Finding
 from know_me.generations import STORES, Generations, unfinished_media
 from know_me.media_report import MediaReport, compose_media
-from know_me.plan_report import Approval, PlanReport, compose_plan, difference_in_words, plan_in_words
+from know_me.plan_report import (
+    FOREIGN_RULES,
+    Approval,
+    PlanReport,
+    compose_plan,
+    difference_in_words,
+    plan_in_words,
+    what_to_do,
+)
 from know_me.run_folder import RunFolder
 from know_me.timeline import Entry
 from know_me.wording import counted, duration, listed, size, stores_in_words
@@ -148,6 +156,7 @@ def compose(
     preflight = folder.read("preflight.json") or {}
     jobs = [{"name": name, **job} for name in JOBS if (job := folder.read(f"jobs/{name}.json"))]
     media = compose_media(folder, request, facts.environment, account_id)
+    plan = compose_plan(folder, facts.approval)
     return Report(
         run_id=facts.run_id,
         environment=facts.environment,
@@ -174,9 +183,9 @@ def compose(
         jobs=jobs,
         verification=folder.read("verification.json"),
         media=media,
-        plan=compose_plan(folder, facts.approval),
+        plan=plan,
         timeline=[{**entry.model_dump(mode="json"), "seconds": entry.seconds} for entry in timeline],
-        to_do=_to_do(facts, folder, media, generations),
+        to_do=_to_do(facts, folder, media, plan, generations),
         run_folder=folder.address,
     )
 
@@ -211,17 +220,18 @@ def _warnings(facts: Facts) -> list[str]:
 
 
 def _to_do(
-    facts: Facts, folder: RunFolder, media: MediaReport | None, generations: Generations | None
+    facts: Facts,
+    folder: RunFolder,
+    media: MediaReport | None,
+    plan: PlanReport | None,
+    generations: Generations | None,
 ) -> list[str]:
     if facts.outcome == "migrated":
         return _to_do_after_migration(folder, media)
     if facts.outcome == "returned" and facts.way_back:
         return _to_do_after_return(facts.way_back, generations)
     if facts.outcome == "drift_found":
-        return [
-            "Find out who changed what, then either put it into the configuration, or start "
-            f"know-me-{facts.environment}-provision with {{}}, which brings it back as described."
-        ]
+        return _to_do_about_drift(facts.environment, plan)
     if facts.outcome == "destroyed":
         return _to_do_after_destruction(facts.environment)
     if facts.outcome == "return_failed":
@@ -232,6 +242,23 @@ def _to_do(
             f"The environment stays locked until then; {wanted} is what Terraform is told to use.",
         ]
     return []
+
+
+def _to_do_about_drift(environment: str, plan: PlanReport | None) -> list[str]:
+    provision = f"know-me-{environment}-provision with {{}}"
+    changed = (
+        "Find out who changed what, then either put it into the configuration, or start "
+        f"{provision}, which brings it back as described."
+    )
+    added = (
+        "Find out who added the rules that Terraform does not describe. Take each of them back with the "
+        "command that is named with it; or describe it in the configuration, with an `import` block, because "
+        "AWS refuses to make it a second time."
+    )
+    if plan is None or not plan.foreign_rules:
+        return [changed]
+    # First things first: an apply fails as long as one of them is in the place of a rule that it would make.
+    return [added, changed] if plan.differences else [added]
 
 
 def _to_do_after_destruction(environment: str) -> list[str]:
@@ -306,6 +333,8 @@ def render(report: Report) -> str:
     environment.filters["number"] = lambda count: "-" if count is None else f"{count:,}"
     environment.filters["time"] = _time
     environment.filters["difference"] = difference_in_words
+    environment.filters["what_to_do"] = what_to_do
+    environment.globals["FOREIGN_RULES"] = FOREIGN_RULES
     template = environment.get_template("report.html.j2")
     return template.render(report=report, good=report.outcome in GOOD)
 

@@ -46,6 +46,7 @@ ANSWERS: dict[str, Any] = {
         "sentence": "The plan: 1 to create.",
         "counts": {"create": 1, "update": 0, "replace": 0, "delete": 0},
         "destructive": 0,
+        "foreign_rules": 0,
         "refusals": [],
     },
     "ValidateMigration": {

@@ -256,6 +256,71 @@ def test_drift_names_what_differs_and_who_to_look_for(folder: RunFolder) -> None
     assert "differs in multi_az" in render(report)
 
 
+FOREIGN = {
+    "address": 'module.database["blue"].aws_security_group.this',
+    "direction": "ingress",
+    "rule": "tcp 5432 from 0.0.0.0/0",
+    "remedy": "aws ec2 revoke-security-group-ingress --group-id sg-1 --ip-permissions '[{}]'",
+}
+EMPTY = {"verdict": "empty", "sentence": "The plan is empty: nothing would change.", "differences": []}
+
+
+def test_drift_names_each_rule_that_somebody_added_with_the_command_that_takes_it_back(
+    folder: RunFolder,
+) -> None:
+    # Given that nothing else differs
+    out = {**FOREIGN, "direction": "egress", "rule": "all traffic to ::/0", "remedy": "aws <out>"}
+    report = planned(folder, "drift_found", judgement(**EMPTY, foreign_rules=[FOREIGN, out]))
+    # Then message and page name both
+    _, text = message(report)
+    assert f"- {FOREIGN['address']} lets in {FOREIGN['rule']}. Take it back: {FOREIGN['remedy']}" in text
+    assert "lets out all traffic to ::/0. Take it back: aws <out>" in text
+    page = render(report)
+    assert FOREIGN["rule"] in page and "--group-id sg-1" in page and "aws &lt;out&gt;" in page
+    # And nobody is told to start provision, which would take back neither
+    (to_do,) = report.to_do
+    assert "who added the rules" in to_do and "`import` block" in to_do
+
+
+def test_what_an_apply_stumbles_over_is_to_be_taken_back_before_it(folder: RunFolder) -> None:
+    # Given a rule of Terraform's that somebody deleted and made again
+    difference = {"address": "rule.client", "action": "create", "attributes": [], "outside": True}
+    again = {**FOREIGN, "in_place_of": "rule.client"}
+    report = planned(folder, "drift_found", judgement(differences=[difference], foreign_rules=[again]))
+    # Then one line says that it is gone, and the other what is there instead
+    _, text = message(report)
+    assert "- rule.client was deleted" in text
+    assert "It is in the place of rule.client" in text and "start provision right after: aws ec2" in text
+    assert ["Take each of them back" in item for item in report.to_do] == [True, False]
+    assert "in the place of rule.client" in render(report)
+
+
+@pytest.mark.parametrize("outcome", [each for each in PROVISION_OUTCOMES if each != "destroyed"])
+def test_every_provision_warns_of_rules_that_it_neither_made_nor_takes_back(
+    folder: RunFolder, outcome: str
+) -> None:
+    report = planned(folder, outcome, judgement(foreign_rules=[FOREIGN]))
+    assert FOREIGN["remedy"] in message(report)[1]
+    assert FOREIGN["rule"] in render(report)
+    # And no run does so without any
+    report = planned(folder, outcome, judgement())
+    assert "security groups" not in message(report)[1] + render(report)
+
+
+def test_a_destruction_took_the_rules_with_their_groups(folder: RunFolder) -> None:
+    report = planned(folder, "destroyed", judgement(foreign_rules=[FOREIGN]))
+    assert FOREIGN["rule"] not in message(report)[1] + render(report)
+
+
+def test_a_message_names_twenty_rules_and_counts_the_rest(folder: RunFolder) -> None:
+    many = [{**FOREIGN, "rule": f"tcp {port} from 0.0.0.0/0"} for port in range(25)]
+    report = planned(folder, "drift_found", judgement(**EMPTY, foreign_rules=many))
+    _, text = message(report)
+    assert text.count(FOREIGN["remedy"]) == 20
+    assert "- and 5 more rules" in text
+    assert "tcp 24 from" in render(report)
+
+
 def test_a_refusal_is_shown_with_attributes_and_the_way_that_is_open(folder: RunFolder) -> None:
     refusal = {
         "address": INSTANCE,

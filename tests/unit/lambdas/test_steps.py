@@ -112,6 +112,21 @@ def test_a_plan_is_judged_from_the_run_folder_and_the_judgement_kept_there(envir
     assert folder.read("plan/guard.json")["refusals"] == answer["refusals"]
 
 
+def test_of_rules_that_terraform_does_not_know_the_state_machine_learns_the_number(
+    environment: None,
+) -> None:
+    # Given the plan of an environment whose groups somebody opened
+    plans = Path(__file__).parent / "plans"
+    folder = RunFolder(boto3.client("s3"), BUCKET, "p1")
+    folder.write("plan/plan.json", json.loads((plans / "rules-added.json").read_text()))
+    # When
+    answer = call("judge_plan", run_id="p1", action="plan", approval_mode="never")
+    # Then they themselves are in the file
+    kept = folder.read("plan/guard.json")["foreign_rules"]
+    assert answer["foreign_rules"] == len(kept) == 6
+    assert all(rule["remedy"].startswith("aws ec2 revoke-security-group-") for rule in kept)
+
+
 def test_a_run_without_a_plan_cannot_be_judged(environment: None) -> None:
     with pytest.raises(Exception, match=r"plan/plan\.json does not exist") as failed:
         call("judge_plan", run_id="p1", action="apply", approval_mode="never")

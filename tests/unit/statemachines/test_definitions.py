@@ -684,9 +684,24 @@ def test_a_plan_is_applied_only_when_it_was_asked_for_and_allowed(
     verdict: str, request_: dict[str, Any], after: str, outcome: str | None
 ) -> None:
     state, assigns = chosen(
-        "What does the plan ask for?", judgement={"verdict": verdict}, request={**ASKED, **request_}
+        "What does the plan ask for?",
+        judgement={"verdict": verdict, "foreign_rules": 0},
+        request={**ASKED, **request_},
     )
     assert (state, assigns.get("outcome")) == (after, outcome)
+
+
+@pytest.mark.parametrize("verdict", ["empty", "allowed", "approval_needed", "refused"])
+def test_rules_that_terraform_does_not_know_lead_elsewhere_only_when_drift_was_looked_for(
+    verdict: str,
+) -> None:
+    def led(foreign_rules: int, **request: Any) -> tuple[str, dict[str, Any]]:
+        judgement = {"verdict": verdict, "foreign_rules": foreign_rules}
+        return chosen("What does the plan ask for?", judgement=judgement, request={**ASKED, **request})
+
+    assert led(2, action="plan", drift=True) == ("Write the report", {"outcome": "drift_found"})
+    for action in ("apply", "plan", "destroy"):
+        assert led(2, action=action) == led(0, action=action)
 
 
 def test_only_a_yes_leads_from_a_question_to_the_apply() -> None:

@@ -44,6 +44,7 @@ JUDGED: dict[str, Any] = {
     "sentence": "The plan: 1 to create.",
     "counts": {"create": 1, "update": 0, "replace": 0, "delete": 0},
     "destructive": 0,
+    "foreign_rules": 0,
     "refusals": [],
 }
 DECISION = {"decision": "approve", "by": "ada", "at": "2026-03-01T12:00:00Z", "comment": "Fine"}
@@ -252,6 +253,28 @@ def test_every_good_end_is_reported_as_what_it_is(
     assert (run.report["outcome"], run.report["notify"]) == (outcome, notify)
     assert ("apply" in run.called) == applied
     assert ("ReleaseLock" in run.called) == request_.get("own_lock", True)
+
+
+@pytest.mark.parametrize(
+    ("verdict", "request_", "outcome", "notify", "applied"),
+    [
+        # Nothing of Terraform's differs, and somebody opened a security group: people hear of it
+        ("empty", {"action": "plan", "drift": True}, "drift_found", True, False),
+        ("allowed", {"action": "plan", "drift": True}, "drift_found", True, False),
+        # It is nothing that an apply could change
+        ("empty", {"action": "plan"}, "nothing_to_change", True, False),
+        ("empty", {}, "nothing_to_change", True, False),
+        ("allowed", {}, "provisioned", True, True),
+    ],
+)
+def test_rules_that_terraform_does_not_know_are_drift_and_hold_nothing_up(
+    way: Way, verdict: str, request_: dict[str, Any], outcome: str, notify: bool, applied: bool
+) -> None:
+    judged = {**told(verdict)["JudgePlan"], "foreign_rules": 1}
+    run = way(**{**told(verdict, **request_), "JudgePlan": judged})
+    assert run.error is None
+    assert (run.report["outcome"], run.report["notify"]) == (outcome, notify)
+    assert ("apply" in run.called) == applied
 
 
 def test_after_a_destruction_and_with_targets_nobody_looks_for_the_app(way: Way) -> None:

@@ -5,6 +5,7 @@
 Needs `terraform` and the provider's mirror (TF_CLI_CONFIG_FILE). Every plan is what `terraform show -json`
 prints, without what the guard does not read and what changes with every run. Nothing is applied: the state
 from which they are made is what the first plan says would be there; only the look for drift asks AWS (moto).
+The rules of security groups are another, smaller configuration, and applied (to moto).
 """
 
 import json
@@ -33,12 +34,12 @@ def generations(*names: str) -> dict[str, Any]:
 
 
 class Environment:
-    """The configuration, and a state as if it had been applied."""
+    """A configuration, and a state as if it had been applied."""
 
-    def __init__(self, directory: Path, endpoint: str) -> None:
+    def __init__(self, directory: Path, endpoint: str, configuration: str = "configuration") -> None:
         self.directory = directory
         self.variables = {**os.environ, "AWS_ENDPOINT_URL": endpoint, "CHECKPOINT_DISABLE": "1"}
-        shutil.copytree(HERE / "configuration", directory, dirs_exist_ok=True)
+        shutil.copytree(HERE / configuration, directory, dirs_exist_ok=True)
         self.run("init", "-input=false")
 
     def pretend_applied(self, plan: dict[str, Any]) -> None:
@@ -98,8 +99,11 @@ class Environment:
         """Keep a plan, made without looking at AWS unless told to; return it."""
         self.run("plan", "-input=false", "-out=plan", f"-refresh={str(look).lower()}", *options)
         document = json.loads(self.run("show", "-json", "plan"))
+        prior = document.get("prior_state", {})
         for part in LEFT_OUT:
             document.pop(part, None)
+        if groups := _security_groups(prior.get("values", {}).get("root_module", {})):
+            document["prior_state"] = {"values": {"root_module": groups}}
         for change in document.get("resource_changes", []):
             change.pop("provider_name", None)
             if change["change"]["actions"] == ["no-op"]:
@@ -107,6 +111,16 @@ class Environment:
         (HERE / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
         print(name)
         return document
+
+
+def _security_groups(module: dict[str, Any]) -> dict[str, Any]:
+    """Return what the guard reads of a state: the security groups and their rules, in their modules."""
+    resources = [each for each in module.get("resources", []) if "security_group" in each["type"]]
+    children = [_security_groups(child) for child in module.get("child_modules", [])]
+    return {
+        **({"resources": resources} if resources else {}),
+        **({"child_modules": children} if any(children) else {}),
+    }
 
 
 def _resource(change: dict[str, Any]) -> dict[str, Any]:
@@ -162,12 +176,43 @@ def _made_up(change: dict[str, Any], name: str) -> Any:
     return f"{change['type']}-{name}" if name in strings else None
 
 
+def rules_added(endpoint: str) -> None:
+    """Make the plans of groups whose rules somebody changed by hand."""
+    with tempfile.TemporaryDirectory() as directory:
+        it = Environment(Path(directory), endpoint, "security_groups")
+        it.run("apply", "-input=false", "-auto-approve")
+        it.plan("rules-as-described", look=True)
+        ec2 = boto3.client(
+            "ec2", "us-east-1", endpoint_url=endpoint, aws_access_key_id="test", aws_secret_access_key="test"
+        )
+        found = {group["GroupName"]: group for group in ec2.describe_security_groups()["SecurityGroups"]}
+        database, client = (found[name]["GroupId"] for name in ("database", "client"))
+        vpc = [{"Name": "vpc-id", "Values": [found["database"]["VpcId"]]}]
+        (unused,) = (
+            group["GroupId"]
+            for group in ec2.describe_security_groups(Filters=vpc)["SecurityGroups"]
+            if group["GroupName"] == "default"
+        )
+        postgresql = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432}
+        anybody = {**postgresql, "IpRanges": [{"CidrIp": "0.0.0.0/0"}, {"CidrIp": "192.0.2.0/24"}]}
+        for group in (database, unused):
+            ec2.authorize_security_group_ingress(GroupId=group, IpPermissions=[anybody])
+        everything = {"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}
+        ec2.authorize_security_group_egress(GroupId=database, IpPermissions=[everything])
+        # And that somebody deleted a rule of Terraform's and made it again, with another id
+        again = {**postgresql, "UserIdGroupPairs": [{"GroupId": client}]}
+        ec2.revoke_security_group_ingress(GroupId=database, IpPermissions=[again])
+        ec2.authorize_security_group_ingress(GroupId=database, IpPermissions=[again])
+        it.plan("rules-added", look=True)
+
+
 def main() -> None:
     """Make all of them."""
     server = ThreadedMotoServer(port=0)
     server.start()
     host, port = server.get_host_and_port()
     endpoint = f"http://{host}:{port}"
+    rules_added(endpoint)
     tainted = 'module.database["green"].aws_db_instance'
     with tempfile.TemporaryDirectory() as directory:
         it = Environment(Path(directory), endpoint)
