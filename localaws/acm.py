@@ -2,14 +2,15 @@
 
 True: each certificate asks for a record of its own account and name, the same one every time it is asked
 for; `PENDING_VALIDATION` until a hosted zone of this server has that record, then `ISSUED`, whatever the
-region; one that a listener or a distribution uses cannot be deleted. Not true: the certificate is signed by
-nobody a client knows; renewal, e-mail validation and validation outside of Route 53 do not happen.
+region; one that a listener or a distribution uses cannot be deleted. Not true: the certificate that a
+listener shows is signed by the local authority; renewal, e-mail validation and validation outside of Route 53
+do not happen.
 """
 
 import hashlib
 from typing import Any
 
-from moto.acm.models import AWSCertificateManagerBackend, CertBundle
+from moto.acm.models import AWSCertificateManagerBackend, CertBundle, acm_backends
 from moto.cloudfront.models import cloudfront_backends
 from moto.core.exceptions import JsonRESTError
 from moto.elbv2.models import elbv2_backends
@@ -74,6 +75,14 @@ def is_there(account: str, wanted: dict[str, str]) -> bool:
                 if same and wanted["Value"].rstrip(".") in {each.rstrip(".") for each in found.records}:
                     return True
     return False
+
+
+def names_of(arn: str) -> list[str]:
+    """Return the domain names that a certificate is for; none for one that is not Certificate Manager's."""
+    for _, _, backend in list(acm_backends.iter_backends()):
+        if certificate := backend._certificates.get(arn):
+            return list(dict.fromkeys([certificate.common_name, *certificate.sans]))
+    return []
 
 
 def used_by(arn: str) -> list[str]:

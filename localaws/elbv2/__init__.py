@@ -5,9 +5,9 @@ rules, fixed responses, redirects, forwarding by weight with streaming and keep-
 health checks by path, matcher, thresholds and timeout; 502, 503 and 504; deregistration waits for requests
 in flight.
 
-Not true: HTTPS listeners show a certificate of the local authority for their address, whatever ACM
-certificate they name. A new target is checked every second until
-its first success (AWS waits a whole interval). Stickiness, source-ip conditions, HTTP/2, WebSockets and
+Not true: HTTPS listeners show a certificate of the local authority, for the names of the certificate that
+they have and for their address besides. A new target is checked every second until its first success (AWS
+waits a whole interval). Stickiness, source-ip conditions, HTTP/2, WebSockets and
 access logs are stored and do nothing.
 
 Refused by name: network and gateway load balancers, Lambda and instance targets, authentication actions
@@ -22,6 +22,7 @@ from moto.elbv2.exceptions import ELBClientError, TargetGroupNotFoundError
 from moto.elbv2.models import ELBv2Backend, elbv2_backends
 from moto.elbv2.urls import url_bases, url_paths
 
+from localaws import acm
 from localaws.elbv2.proxy import ListenerServer, Request, rule_matches
 from localaws.elbv2.targets import TargetGroups, describe
 from localaws.runtime import Runtime
@@ -148,11 +149,11 @@ class LoadBalancing(ELBv2Backend):  # type: ignore[misc]
         return listener
 
     def modify_listener(self, arn: str, port: Any = None, *arguments: Any, **options: Any) -> Any:
-        """Change a listener; a new port or protocol opens a new socket."""
+        """Change a listener; a new port, protocol or certificate opens a new socket."""
         before = self.describe_listeners(None, [arn])[0]
-        old = (int(before.port), before.protocol)
+        old = (int(before.port), before.protocol, list(before.certificates))
         listener = super().modify_listener(arn, port, *arguments, **options)
-        if old != (int(listener.port), listener.protocol):
+        if old != (int(listener.port), listener.protocol, list(listener.certificates)):
             self._close(arn)
             self._open(listener)
         return listener
@@ -164,9 +165,10 @@ class LoadBalancing(ELBv2Backend):  # type: ignore[misc]
 
     def _open(self, listener: Any) -> None:
         balancer = self.load_balancers[listener.load_balancer_arn]
-        certificate = (
-            self.runtime.certificates.issue([balancer.dns_name]) if listener.protocol == "HTTPS" else None
-        )
+        certificate = None
+        if listener.protocol == "HTTPS":
+            names = [name for arn in listener.certificates for name in acm.names_of(arn)]
+            certificate = self.runtime.certificates.issue([balancer.dns_name, *names])
 
         def actions(request: Request) -> list[dict[str, Any]]:
             rules = [rule for rule in listener.rules.values() if not rule.is_default]
