@@ -205,6 +205,29 @@ def read_published_generations(ssm: Any, environment: str) -> dict[StoreName, fr
         ) from error
 
 
+def find_manifest(ssm: Any, environment: str) -> Manifest | None:
+    """Read the manifest of an environment; None where Terraform has not published one yet.
+
+    Raises
+    ------
+    ManifestMissing
+        It is not what section 2 of the contracts says.
+    """
+    name = manifest_parameter(environment)
+    try:
+        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ParameterNotFound":
+            return None
+        raise
+    try:
+        return Manifest.model_validate_json(value)
+    except ValidationError as error:
+        raise ManifestMissing(
+            f"The manifest {name} cannot be read: {'; '.join(faults_of(error))}.", _remedy(environment)
+        ) from error
+
+
 def read_manifest(ssm: Any, environment: str) -> Manifest:
     """Read the manifest of an environment.
 
@@ -213,17 +236,14 @@ def read_manifest(ssm: Any, environment: str) -> Manifest:
     ManifestMissing
         There is none, or it is not what section 2 of the contracts says.
     """
-    name = manifest_parameter(environment)
-    remedy = f"Start know-me-{environment}-provision with {{}}: Terraform publishes the manifest."
-    try:
-        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] != "ParameterNotFound":
-            raise
-        raise ManifestMissing(f"The environment {environment} has no manifest ({name}).", remedy) from error
-    try:
-        return Manifest.model_validate_json(value)
-    except ValidationError as error:
+    manifest = find_manifest(ssm, environment)
+    if manifest is None:
+        name = manifest_parameter(environment)
         raise ManifestMissing(
-            f"The manifest {name} cannot be read: {'; '.join(faults_of(error))}.", remedy
-        ) from error
+            f"The environment {environment} has no manifest ({name}).", _remedy(environment)
+        )
+    return manifest
+
+
+def _remedy(environment: str) -> str:
+    return f"Start know-me-{environment}-provision with {{}}: Terraform publishes the manifest."

@@ -335,6 +335,16 @@ def test_background_jobs_take_the_image_that_serves_unless_the_app_is_stopped_fo
     assert (found["skip"] is not None) is skipped
 
 
+def test_background_jobs_wait_for_an_environment_that_is_being_made(
+    aws: None, stubbed: Stubbed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Given no manifest yet, though the rule is there
+    stubbed.refuse("ssm", "get_parameter", "ParameterNotFound", {"Name": "/know-me/staging/manifest"})
+    found = step("find_running_image", stubbed, monkeypatch)(started_by="background-jobs")
+    # Then that is no failure, about which people would be alarmed
+    assert found["order"] is None and "no manifest yet" in found["skip"]
+
+
 @pytest.mark.parametrize("waits", [True, False])
 def test_people_hear_of_a_migration_that_was_stopped_when_codedeploy_still_waited(
     aws: None, stubbed: Stubbed, monkeypatch: pytest.MonkeyPatch, waits: bool
