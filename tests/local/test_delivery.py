@@ -1,16 +1,13 @@
 """The delivery as Terraform describes it, run: a push is built, migrated, released, and the web app after it.
 
 The pipeline, its builds with the real buildspecs and the image repository are those of the module `delivery`.
-`docker` is a stand-in that puts an empty image into the repository: what an image means on this machine,
-`examples/images.json` says.
+`docker` is the stand-in of `examples/build_image`.
 """
 
 import io
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 import zipfile
 from collections.abc import Iterator
@@ -22,6 +19,7 @@ import pytest
 
 from tests.local.conftest import LocalAWS
 from tests.local.releases import World, opened, wait
+from tests.local.repositories import begin, commit
 
 pytestmark = pytest.mark.local
 
@@ -81,53 +79,6 @@ output "connection_arn" { value = module.delivery.connection_arn }
 output "pipeline" { value = module.delivery.pipeline }
 output "repository_url" { value = module.delivery.repository_url }
 """
-DOCKER = '''#!{python}
-"""Stand-in: `login` and `build` look at what they are given, `push` puts an empty image."""
-import json, pathlib, sys
-import boto3
-
-command, last = sys.argv[1], sys.argv[-1]
-if command == "login":
-    assert sys.stdin.read().strip(), "no password"
-elif command == "build":
-    assert (pathlib.Path(last) / "Dockerfile").exists(), f"{{last}} has no Dockerfile"
-elif command == "push":
-    name, _, tag = last.partition("/")[2].rpartition(":")
-    kind = "application/vnd.docker.distribution.manifest.v2+json"
-    manifest = json.dumps({{"mediaType": kind, "config": {{"size": 1, "tag": tag}}}})
-    boto3.client("ecr").put_image(
-        repositoryName=name, imageManifest=manifest, imageManifestMediaType=kind, imageTag=tag
-    )
-    print("pushed", last)
-else:
-    sys.exit(f"docker {{command}}?")
-'''
-WEB_BUILD = """
-const fs = require("fs");
-fs.mkdirSync("build/static/js", { recursive: true });
-fs.writeFileSync("build/static/js/main.0a1b2c3d.js", "fetch('" + process.env.REACT_APP_API_URL + "')");
-fs.writeFileSync("build/index.html", "<script src='/static/js/main.0a1b2c3d.js'></script>");
-"""
-
-
-def git(directory: Path, *arguments: str) -> str:
-    """Run git in a repository."""
-    who = ("-c", "user.name=somebody", "-c", "user.email=somebody@example.com")
-    done = subprocess.run(
-        ["git", *who, *arguments], cwd=directory, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def commit(directory: Path, message: str, **files: str) -> str:
-    """Write files and commit them; return the hash."""
-    for name, text in files.items():
-        path = directory / name.replace("__", "/").replace("_dot_", ".")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    git(directory, "add", "--all")
-    git(directory, "commit", "--quiet", "--message", message)
-    return git(directory, "rev-parse", "HEAD")
 
 
 @dataclass
@@ -173,14 +124,9 @@ def delivery(local_aws: LocalAWS, tmp_path_factory: pytest.TempPathFactory) -> I
     with opened(local_aws, ENVIRONMENT) as world:
         directory = tmp_path_factory.mktemp("delivery")
         api, web = directory / "api", directory / "web"
-        for repository in (api, web):
-            repository.mkdir()
-            git(repository, "init", "--quiet", "--initial-branch", "main")
-        commit(api, "Begin", Dockerfile="FROM scratch\n", src__app_dot_py="1\n")
-        commit(web, "Begin", **_web_files())
+        begin(api, web)
         outputs = _applied(world, directory)
         try:
-            _put_docker_on_the_path(world.aws, directory)
             aws = world.aws
             aws.control("POST", "codeconnections/connections", {"connection": outputs["connection_arn"]})
             for name, path in (("api", api), ("web", web)):
@@ -190,22 +136,6 @@ def delivery(local_aws: LocalAWS, tmp_path_factory: pytest.TempPathFactory) -> I
             yield Delivery(world, api, web, outputs)
         finally:
             _terraform(world.aws, directory, "destroy", "-auto-approve")
-
-
-def _web_files() -> dict[str, str]:
-    package = {"name": "web", "version": "1.0.0", "scripts": {"build": "node build.js"}}
-    lock = {
-        "name": "web",
-        "version": "1.0.0",
-        "lockfileVersion": 3,
-        "requires": True,
-        "packages": {"": {"name": "web", "version": "1.0.0"}},
-    }
-    return {
-        "package_dot_json": json.dumps(package),
-        "package-lock_dot_json": json.dumps(lock),
-        "build_dot_js": WEB_BUILD,
-    }
 
 
 def _terraform(aws: LocalAWS, directory: Path, *arguments: str) -> str:
@@ -271,24 +201,6 @@ def _bundle() -> bytes:
             if path.is_file() and "__pycache__" not in path.parts:
                 opened.write(path, path.relative_to(ROOT))
     return buffer.getvalue()
-
-
-def _put_docker_on_the_path(aws: LocalAWS, directory: Path) -> None:
-    """Give the build of the image a `docker`, as its build image would have one."""
-    tools = directory / "tools"
-    tools.mkdir()
-    (tools / "docker").write_text(DOCKER.format(python=sys.executable))
-    (tools / "docker").chmod(0o755)
-    codebuild = aws.client("codebuild")
-    project = codebuild.batch_get_projects(names=[f"{NAME}-api-image"])["projects"][0]
-    path = os.pathsep.join([str(tools), str(Path(sys.executable).parent), os.environ["PATH"]])
-    variables = [
-        *project["environment"]["environmentVariables"],
-        {"name": "PATH", "value": path, "type": "PLAINTEXT"},
-    ]
-    codebuild.update_project(
-        name=project["name"], environment={**project["environment"], "environmentVariables": variables}
-    )
 
 
 def test_a_push_is_built_migrated_and_released_and_the_web_app_after_it(delivery: Delivery) -> None:
