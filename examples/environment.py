@@ -31,6 +31,8 @@ from examples.executions import Execution, Executions
 API_IMAGE = "know-me/api:demo"
 FILE_COLUMNS = [{"table": "public.know_me_photo", "column": "file", "prefix": MEDIA_PREFIX}]
 """The columns of the API's schema that hold paths of files in the media bucket."""
+DELIVERY = {"api": {"repository": "know-me/api"}, "web": {"repository": "know-me/web-app"}}
+"""What the pipeline of an environment follows, once somebody has approved its connection."""
 
 _POLL_SECONDS = 0.5
 
@@ -57,6 +59,8 @@ class KnowMeEnvironment:
         More variables of Terraform, or other values of those set here.
     single_copy_limit_bytes
         Larger objects are copied in parts; None for S3's own limit.
+    context
+        More context of the CDK app, or other values of that set here.
     """
 
     name: str
@@ -65,6 +69,7 @@ class KnowMeEnvironment:
     engine_version: str | None = None
     terraform_variables: dict[str, Any] = field(default_factory=dict)
     single_copy_limit_bytes: int | None = None
+    context: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         # One attempt: a person wants the error of the moment, and a test the fault that it ordered.
@@ -78,7 +83,9 @@ class KnowMeEnvironment:
             "stepfunctions",
             "logs",
             "codebuild",
+            "codepipeline",
             "dynamodb",
+            "events",
         )
         self.clients: dict[str, Any] = {name: boto3.client(name, config=config) for name in names}
         identity = boto3.client("sts").get_caller_identity()
@@ -145,6 +152,10 @@ class KnowMeEnvironment:
             "media_file_columns": FILE_COLUMNS,
             "s3_use_path_style": True,
             "secret_recovery_days": 0,
+            "delivery": DELIVERY,
+            # Nobody waits for a canary here, nor keeps the old tasks for a while.
+            "release_traffic_shift": "CodeDeployDefault.ECSAllAtOnce",
+            "release_termination_wait_minutes": 0,
             **self.terraform_variables,
         }
         limit = self.single_copy_limit_bytes
@@ -156,6 +167,7 @@ class KnowMeEnvironment:
             "drift_schedule": "",
             "terraform_backend": json.dumps({"use_path_style": True}),
             **({"single_copy_limit_bytes": str(limit)} if limit else {}),
+            **self.context,
         }
 
     def newest_engine_version(self) -> str:
@@ -404,6 +416,25 @@ class KnowMeEnvironment:
                     f"{url} did not answer 200 within {timeout_seconds:.0f} s, last: {answer}"
                 )
             time.sleep(_POLL_SECONDS)
+
+    def ways_to_start(self) -> dict[str, bool]:
+        """Return what starts anything by itself, and whether it may now: stages of pipelines, and rules."""
+        manifest, pipelines, rules = self.manifest(), self.clients["codepipeline"], self.clients["events"]
+        states = {
+            pipeline["name"]: pipelines.get_pipeline_state(name=pipeline["name"])["stageStates"]
+            for pipeline in manifest["pipelines"]
+        }
+        transitions = {
+            f"{pipeline}/{state['stageName']}": bool(state["inboundTransitionState"]["enabled"])
+            for pipeline, found in states.items()
+            for state in found
+            if "inboundTransitionState" in state
+        }
+        enabled = {
+            rule["name"]: rules.describe_rule(Name=rule["name"])["State"] == "ENABLED"
+            for rule in manifest["rules"]
+        }
+        return transitions | enabled
 
     def running_tasks(self) -> int:
         """Return how many tasks of the API's service run."""

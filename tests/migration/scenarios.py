@@ -43,6 +43,7 @@ class Facts:
     after: str
     healthy: bool
     running_tasks: int
+    ways_to_start: dict[str, bool]
     figures: Figures
     reconciliation: Reconciliation
     visits: list[Visit]
@@ -113,6 +114,7 @@ class Stage:
             after=after,
             healthy=health(str(environment.manifest()["health_check_url"])) == "200",
             running_tasks=environment.running_tasks(),
+            ways_to_start=environment.ways_to_start(),
             figures=figures,
             reconciliation=result,
             visits=environment.executions.visits(run_id),
@@ -340,7 +342,9 @@ def everything_written(stage: Stage) -> Iterator[tuple[str, str]]:
     """Yield name and text of all that can be read: histories, logs, run folders, Terraform's state."""
     environment = stage.environment
     states, logs, s3 = (environment.clients[name] for name in ("stepfunctions", "logs", "s3"))
-    for machine in states.list_state_machines()["stateMachines"]:
+    for machine in (
+        states.get_paginator("list_state_machines").paginate().build_full_result()["stateMachines"]
+    ):
         for page in states.get_paginator("list_executions").paginate(
             stateMachineArn=machine["stateMachineArn"]
         ):

@@ -64,19 +64,24 @@ def manifest_missing(stage: Stage) -> Execution:
 def success(stage: Stage) -> Facts:
     """Migrate with ``{}`` and look at everything that must be true afterwards."""
     refused: list[Execution] = []
-
-    def start_a_second(stage: Stage, run_id: str) -> None:
-        stage.wait_for_state(run_id, "Add the candidate")
-        refused.append(stage.environment.wait(stage.environment.executions.start("migrate"), 60))
-
+    while_stopped: dict[str, bool] = {}
     environment = stage.environment
+
+    def start_a_second_and_look(stage: Stage, run_id: str) -> None:
+        stage.wait_for_state(run_id, "Add the candidate")
+        refused.append(environment.wait(environment.executions.start("migrate"), 60))
+        stage.wait_for_state(run_id, scenarios.MOVE)
+        while_stopped.update(environment.ways_to_start())
+
+    before = environment.ways_to_start()
     definition = environment.task_definition()
     with watching_processes() as processes:
-        facts = stage.migrate(start_a_second, document={})
+        facts = stage.migrate(start_a_second_and_look, document={})
     old = environment.generation(facts.before)["instance_id"]
     described = environment.clients["rds"].describe_db_instances(DBInstanceIdentifier=old)["DBInstances"][0]
     facts.extra = {
         "second": refused[0],
+        "ways_to_start": (before, while_stopped, facts.ways_to_start),
         "task_definitions": (definition, environment.task_definition()),
         "led_to": environment.led_to(),
         "old_status": described["DBInstanceStatus"],

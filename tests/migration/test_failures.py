@@ -45,6 +45,7 @@ def test_a_failed_migration_ends_on_the_old_generation_with_the_app_running(stor
     assert facts.after == facts.before
     assert facts.healthy
     assert facts.running_tasks >= 1
+    assert facts.ways_to_start and all(facts.ways_to_start.values()), facts.ways_to_start
     assert facts.lock is None
     assert "return" in {visit.runbook for visit in facts.visits}
 

@@ -31,6 +31,16 @@ def test_tasks_are_led_to_the_new_stores_without_a_release(story: Story) -> None
 
 
 @pytest.mark.scenario("success")
+def test_pipeline_and_background_jobs_stand_still_meanwhile_and_go_on_afterwards(story: Story) -> None:
+    before, meanwhile, afterwards = story("success").extra["ways_to_start"]
+    assert before == dict.fromkeys(
+        ("know-me-one/Build", "know-me-one/Release", "know-me-one-background-jobs"), True
+    )
+    assert meanwhile == dict.fromkeys(before, False)
+    assert afterwards == before
+
+
+@pytest.mark.scenario("success")
 def test_every_acknowledged_write_is_in_the_new_database(story: Story) -> None:
     facts: Facts = story("success")
     assert facts.reconciliation.agrees, facts.reconciliation
