@@ -4,22 +4,17 @@ The runbook is replaced by the one state that waits: what is proved here is ever
 would pass against AWS.
 """
 
-# ruff: noqa: S310 - addresses of our own server
-
 import io
 import json
 import re
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 import uuid
 import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
-from html.parser import HTMLParser
+from dataclasses import dataclass
 from pathlib import Path
 from threading import Barrier
 from typing import Any
@@ -29,6 +24,7 @@ import pytest
 from botocore.exceptions import ClientError
 from know_me.approvals import link, signature
 
+from tests.local.approving import Answer, Form, Topic, ask, command_in, eventually, link_in
 from tests.local.conftest import LocalAWS
 from tests.local.test_deploy import CDKCommand
 
@@ -79,78 +75,12 @@ WAIT = {
 }
 
 
-def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return the first true value of a condition."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.2)
-    raise AssertionError("it never became true")
-
-
-class Form(HTMLParser):
-    """The form of a page, as a browser would send it."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.action, self.method, self.names = "", "", set[str]()
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        found = dict(attrs)
-        if tag == "form":
-            self.action, self.method = found["action"] or "", found["method"] or ""
-        elif tag in ("input", "textarea"):
-            self.names.add(found["name"] or "")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a server answered."""
-
-    status: int
-    body: str
-    headers: Any
-
-
-def ask(
-    url: str, form: dict[str, str] | bytes | None = None, method: str | None = None, **headers: str
-) -> Answer:
-    """Request a page, or send a form."""
-    data = urlencode(form).encode() if isinstance(form, dict) else form
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    request = urllib.request.Request(url, data=data, method=method, headers=named)
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return Answer(answer.status, answer.read().decode(), answer.headers)
-    except urllib.error.HTTPError as error:
-        return Answer(error.code, error.read().decode(), error.headers)
-
-
 @dataclass
 class Stage:
     """The deployed stack, with an ear on its topic."""
 
     aws: LocalAWS
-    queue: str
-    heard: list[dict[str, str]] = field(default_factory=list)
-
-    def message(self, wanted: str) -> str:
-        """Return the text of the message that has something in it."""
-
-        def find() -> str | None:
-            received = self.aws.client("sqs").receive_message(
-                QueueUrl=self.queue, WaitTimeSeconds=1, MaxNumberOfMessages=10
-            )
-            for each in received.get("Messages", []):
-                self.heard.append(json.loads(each["Body"]))
-                self.aws.client("sqs").delete_message(
-                    QueueUrl=self.queue, ReceiptHandle=each["ReceiptHandle"]
-                )
-            return next((each["Message"] for each in self.heard if wanted in each["Message"]), None)
-
-        return str(eventually(find))
+    topic: Topic
 
     def run(self, seconds: int = 300) -> "Run":
         """Start a run that waits for approval of a plan."""
@@ -161,7 +91,7 @@ class Stage:
         started = self.aws.client("stepfunctions").start_execution(
             stateMachineArn=MACHINE, name=name, input=json.dumps({"seconds": seconds})
         )
-        return Run(self, name, started["executionArn"], self.message(name))
+        return Run(self, name, started["executionArn"], self.topic.message(name))
 
 
 @dataclass(frozen=True)
@@ -176,14 +106,12 @@ class Run:
     @property
     def link(self) -> str:
         """The link of the message."""
-        (found,) = re.findall(r"^http\S+\?run_id=\S+$", self.message, re.MULTILINE)
-        return str(found)
+        return link_in(self.message)
 
     @property
     def command(self) -> str:
         """The command line of the message."""
-        (found,) = [line for line in self.message.splitlines() if line.startswith("printf ")]
-        return found
+        return command_in(self.message)
 
     @property
     def described(self) -> dict[str, Any]:
@@ -234,13 +162,7 @@ def stage(local_aws: LocalAWS, tmp_path_factory: pytest.TempPathFactory) -> Iter
     local_aws.client("stepfunctions").update_state_machine(
         stateMachineArn=MACHINE, definition=json.dumps(WAIT)
     )
-    sqs = local_aws.client("sqs")
-    queue = sqs.create_queue(QueueName=f"ear-{uuid.uuid4().hex[:8]}")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    local_aws.client("sns").subscribe(
-        TopicArn=f"arn:aws:sns:us-east-1:{ACCOUNT}:{STACK}-notifications", Protocol="sqs", Endpoint=arn
-    )
-    yield Stage(local_aws, queue)
+    yield Stage(local_aws, Topic(local_aws, f"{STACK}-notifications"))
 
 
 # ------------------------------------------------------------------ deciding
@@ -432,7 +354,7 @@ def test_a_bundle_that_is_none_is_refused_by_name(stage: Stage) -> None:
     put = stage.aws.client("s3").put_object(
         Bucket=ARTIFACTS, Key="bundles/bad.zip", Body=bundle(README=b"no Terraform here")
     )
-    told = stage.message(put["VersionId"])
+    told = stage.topic.message(put["VersionId"])
     assert "it has no terraform/*.tf" in told and "it has no codebuild/terraform.buildspec.yml" in told
     assert not started_with(stage, lambda _, given: given.get("bundle", {}).get("key") == "bundles/bad.zip")
 
