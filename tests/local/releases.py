@@ -410,6 +410,8 @@ def _functions(aws: LocalAWS, environment: str, role: str, topic: str) -> dict[s
         "MEDIA_JOBS_BUILD": "m",
         "TERRAFORM_BUILD": "t",
         "SINGLE_COPY_LIMIT_BYTES": "5368709120",
+        "APPROVAL_MODE": "destructive",
+        "APPROVAL_TIMEOUT_SECONDS": "86400",
         "POWERTOOLS_SERVICE_NAME": "release",
         "POWERTOOLS_METRICS_NAMESPACE": "KnowMe",
         "POWERTOOLS_TRACE_DISABLED": "true",

@@ -787,9 +787,10 @@ def test_both_stores_move_in_one_run(make: Make, instance: str, media: Media) ->
     ):
         assert runbooks.exists(runbooks.child(execution, machine, suffix))
     names = {"database": "green", "media": "green"}
-    for step in ("ActivateGeneration", "SmokeTest"):
+    pointed_at = {"started_after": ANSWERS["PointApplication"]["pointed_at"]}
+    for step, more in (("ActivateGeneration", {}), ("SmokeTest", pointed_at)):
         (asked,) = runbooks.asked(execution, step)
-        assert asked == {"run_id": execution.rpartition(":")[2], **names}
+        assert asked == {"run_id": execution.rpartition(":")[2], **names, **more}
     # And the old bucket is looked back at once the app runs again, then nobody listens any more
     last = runbooks.builds(execution)[-1]
     assert (last["JOB"], last["PHASE"]) == ("look-back", "after")
