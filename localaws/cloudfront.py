@@ -45,6 +45,14 @@ def install(runtime: Runtime) -> None:  # noqa: ARG001 - every module has the sa
     """Make CloudFront keep what it is given: called once, before the server answers its first request."""
     # moto takes a configuration apart and puts half of it together again; Terraform then sees changes.
     models.DistributionConfig = Configuration
+    invalidate = CloudFrontBackend.create_invalidation
+
+    def create_invalidation(backend: CloudFrontBackend, *arguments: Any, **options: Any) -> Any:
+        made = invalidate(backend, *arguments, **options)
+        made.status = "Completed"  # moto writes it in a way that ends no waiter
+        return made
+
+    CloudFrontBackend.create_invalidation = create_invalidation
     policies = (CACHE_POLICIES, RESPONSE_HEADERS_POLICIES)
     for kind in policies:
         for name, action in kind.actions().items():

@@ -2,8 +2,8 @@
 
 True: repositories with encryption, scanning and mutability of tags, policies, lifecycle policies, tags;
 images by manifest, tag and digest; a tag of an immutable repository is never moved. Not true: there is no
-registry behind the address, nothing can be pulled or pushed by Docker (`localaws.images` says what an image
-means here); nothing is scanned; a lifecycle policy is kept and expires nothing.
+registry behind the address, from which Docker could pull or to which it could push (`localaws.images` says
+what an image means here); nothing is scanned; a lifecycle policy is kept and expires nothing.
 
 Departures from moto: the digest of an image is the SHA-256 of its manifest, as in every registry (moto hashes
 the layers' digests, or a random number); a push to a repository that does not exist says so, and one of

@@ -229,7 +229,8 @@ def test_a_push_is_built_migrated_and_released_and_the_web_app_after_it(delivery
     # And the web app knows the API, and its pages are asked for each time
     s3, bucket = world.aws.client("s3"), f"{NAME}-web-{ACCOUNT}"
     page = s3.get_object(Bucket=bucket, Key="index.html")
-    script = s3.get_object(Bucket=bucket, Key="static/js/main.0a1b2c3d.js")
+    (found,) = s3.list_objects_v2(Bucket=bucket, Prefix="static/js/")["Contents"]
+    script = s3.get_object(Bucket=bucket, Key=found["Key"])
     assert page["CacheControl"] == "public, max-age=0, must-revalidate"
     assert script["CacheControl"] == "public, max-age=31536000, immutable"
     assert script["Body"].read() == b"fetch('https://api.example.com')"

@@ -142,6 +142,18 @@ def test_distribution_is_deleted_only_when_it_is_disabled_and_in_the_version_tha
         cloudfront.get_distribution(Id=identity)
 
 
+def test_an_invalidation_ends_the_waiter_of_the_sdk(client: Client) -> None:
+    cloudfront = client("cloudfront")
+    made = cloudfront.create_distribution(DistributionConfig=distribution())["Distribution"]
+    batch = {"Paths": {"Quantity": 1, "Items": ["/*"]}, "CallerReference": "once"}
+    invalidation = cloudfront.create_invalidation(DistributionId=made["Id"], InvalidationBatch=batch)
+    cloudfront.get_waiter("invalidation_completed").wait(
+        DistributionId=made["Id"],
+        Id=invalidation["Invalidation"]["Id"],
+        WaiterConfig={"Delay": 1, "MaxAttempts": 1},
+    )
+
+
 def test_managed_cache_policies_are_there_and_stay_as_they_are(client: Client) -> None:
     # Given
     cloudfront = client("cloudfront")
