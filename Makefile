@@ -100,6 +100,11 @@ reset: setup ## Empty the local AWS
 synth: setup ## Synthesise the orchestrator's template into cdk.out (no credentials needed)
 	@$(BIN)/python app.py
 
+.PHONY: bundle
+bundle: ## Zip the committed infrastructure into build/bundle.zip, to be put below bundles/ of an artifacts bucket
+	@mkdir -p build
+	@git archive --format=zip --output=build/bundle.zip HEAD -- terraform codebuild requirements.txt ':(exclude,glob)terraform/**/tests/**'
+
 # ---------------------------------------------------------------- quality
 
 .PHONY: test

@@ -221,8 +221,11 @@ def judge(plan: Mapping[str, Any], rules: Rules) -> Judgement:
     refusals: list[Refusal] = []
     destructions: list[Destruction] = []
     gone = {str(change.before.get("bucket")) for change in changes if change.goes and _is_bucket(change)}
+    subnets = {
+        str(change.before.get("id")): change for change in changes if _is_subnet(change) and change.goes
+    }
     for change in changes:
-        refusal = _refusal(change, plan, rules, gone)
+        refusal = _refusal(change, plan, rules, gone) or _loses_its_network(change, rules, subnets)
         if refusal:
             refusals.append(refusal)
         destructions += _destructions(change, gone)
@@ -336,6 +339,36 @@ def _refusal(change: _Change, plan: Mapping[str, Any], rules: Rules, gone: set[s
     return None
 
 
+def _loses_its_network(
+    change: _Change, rules: Rules, subnets_that_go: Mapping[str, _Change]
+) -> Refusal | None:
+    """Refuse what takes every subnet from under a database: it is in one of them, and cannot follow.
+
+    A subnet group stays in its VPC:
+    https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_VPC.WorkingWithRDSInstanceinaVPC.html
+    """
+    ids = change.before.get("subnet_ids") or []
+    if change.type != "aws_db_subnet_group" or not ids or rules.action == "destroy":
+        return None
+    going = [subnets_that_go[each] for each in ids if each in subnets_that_go]
+    if len(going) < len(ids):
+        return None
+    forced = sorted({path for each in going for path in each.paths})
+    return Refusal(
+        address=change.address,
+        action=str(change.kind or "update"),
+        reason=(
+            f"a database is in its subnets, and all of them would go: {going[0].address} would be "
+            f"{_done(str(going[0].kind))}, {going[0].reason()}"
+        ),
+        attributes=["subnet_ids", *forced][:NAMED],
+        remedy=(
+            "Take the change of the network back: a database stays in its VPC. For another network make "
+            "another environment."
+        ),
+    )
+
+
 def _may_go(change: _Change, plan: Mapping[str, Any], rules: Rules) -> bool:
     """Whether something that holds data may be deleted or replaced all the same."""
     if rules.action == "destroy":
@@ -392,6 +425,10 @@ def _generation_of(address: str) -> tuple[Store, str] | None:
 
 def _is_bucket(change: _Change) -> bool:
     return change.type == "aws_s3_bucket"
+
+
+def _is_subnet(change: _Change) -> bool:
+    return change.type == "aws_subnet"
 
 
 # ------------------------------------------------------------------ what is harmful without going

@@ -316,6 +316,38 @@ def test_a_value_that_only_the_apply_will_know_is_no_reason_to_trust_a_name() ->
     assert refusal.attributes == ["db_subnet_group_name"]
 
 
+SUBNET_GROUP = 'module.database["blue"].aws_db_subnet_group.this'
+
+
+def network(*going: str, **change: Any) -> Judgement:
+    """Judge a change of two subnets, in which a database is, as a VPC that is made anew causes it."""
+    paths = [["cidr_block"], ["vpc_id"]]
+    subnets = [
+        entry(f"aws_subnet.{name}", "delete", "create", paths=paths, before={"id": name})
+        if name in going
+        else entry(f"aws_subnet.{name}", "no-op", before={"id": name})
+        for name in ("a", "b")
+    ]
+    group = entry(SUBNET_GROUP, "update", before={"subnet_ids": ["a", "b"]}, unknown={"subnet_ids": True})
+    return judged(*subnets, group, **change)
+
+
+def test_a_database_does_not_move_to_another_vpc_with_its_subnets() -> None:
+    # When every subnet of a database would be made anew, though the database itself stays
+    judgement = network("a", "b")
+    # Then that is refused with what forces it
+    assert judgement.verdict == "refused"
+    (refusal,) = judgement.refusals
+    assert refusal.address == SUBNET_GROUP
+    assert refusal.attributes == ["subnet_ids", "cidr_block", "vpc_id"]
+    assert "cidr_block and vpc_id cannot change in place" in refusal.reason
+
+
+def test_a_subnet_may_go_while_a_database_has_another_and_all_of_them_with_the_environment() -> None:
+    assert network("a").verdict == "allowed"
+    assert network("a", "b", action="destroy").verdict == "allowed"
+
+
 # ------------------------------------------------------------------ destroying, forgetting
 
 
