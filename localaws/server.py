@@ -330,8 +330,8 @@ def _listen(port: int, application: Any) -> Any:
 
     class RequestHandler(MotoRequestHandler):  # type: ignore[misc]
         disable_nagle_algorithm = True
-        # Headers and body leave together: now and then Terraform's provider gives up a connection on which the
-        # body comes a moment after the headers, and asks once more for what was done already.
+        # Headers and body leave together: now and then Terraform's provider gives up a connection on which
+        # the body comes a moment after the headers, and asks once more for what was done already.
         wbufsize = 256 * 1024
         timeout = 600  # an idle connection must not keep its thread for ever
 
