@@ -4,10 +4,12 @@ True: VPCs, subnets, route tables, gateways, security groups and their rules are
 were made. Not true: nothing routes or filters a packet; processes on this machine reach each other whatever
 the security groups say.
 
-Departure from moto: the description of a rule that refers to another security group is read back. moto reads
-it from the address range only, and Terraform then sees a change at every plan.
+Departures from moto: the description of a rule that refers to another security group is read back. moto reads
+it from the address range only, and Terraform then sees a change at every plan. The network interface of a NAT
+gateway goes with the gateway.
 """
 
+from moto.ec2.models.nat_gateways import NatGateway, NatGatewayBackend
 from moto.ec2.models.security_groups import SecurityGroupRule
 
 from localaws.runtime import Runtime
@@ -20,5 +22,13 @@ def _description(rule: SecurityGroupRule) -> str | None:
 
 
 def install(runtime: Runtime) -> None:  # noqa: ARG001 - every module has the same door
-    """Make EC2 keep the descriptions of security group rules."""
+    """Make EC2 keep the descriptions of security group rules, and no interface of a gateway that is gone."""
     SecurityGroupRule.description = property(_description)
+    delete = NatGatewayBackend.delete_nat_gateway
+
+    def delete_nat_gateway(backend: NatGatewayBackend, nat_gateway_id: str) -> NatGateway:
+        gateway = delete(backend, nat_gateway_id)
+        backend.enis.pop(gateway._eni.id, None)
+        return gateway
+
+    NatGatewayBackend.delete_nat_gateway = delete_nat_gateway
