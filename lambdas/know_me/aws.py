@@ -18,6 +18,16 @@ def error_code(error: ClientError) -> str:
     return str(error.response.get("Error", {}).get("Code", ""))
 
 
+def read_parameter(ssm: Any, name: str) -> str | None:
+    """Return the value of a parameter of Systems Manager; None when there is no such parameter."""
+    try:
+        return str(ssm.get_parameter(Name=name)["Parameter"]["Value"])
+    except ClientError as error:
+        if error_code(error) == "ParameterNotFound":
+            return None
+        raise
+
+
 def written_if_true(write: Callable[..., Any], **arguments: Any) -> bool:
     """Call a conditional write of DynamoDB; return whether its condition was true, and it was written."""
     try:

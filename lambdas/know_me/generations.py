@@ -10,6 +10,7 @@ from typing import Any, Generic, Literal, Self, TypeVar
 from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
+from know_me.aws import read_parameter
 from know_me.errors import InvalidRequest
 from know_me.names import Slug, generations_parameter
 from know_me.wording import faults_of
@@ -176,12 +177,9 @@ def read_generations(ssm: Any, environment: str) -> Generations | None:
         The parameter holds something else.
     """
     name = generations_parameter(environment)
-    try:
-        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ParameterNotFound":
-            return None
-        raise
+    value = read_parameter(ssm, name)
+    if value is None:
+        return None
     try:
         return Generations.model_validate_json(value)
     except ValidationError as error:

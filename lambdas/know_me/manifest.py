@@ -3,9 +3,9 @@
 import json
 from typing import Any, Generic, Literal, Self, TypeVar
 
-from botocore.exceptions import ClientError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from know_me.aws import read_parameter
 from know_me.errors import ManifestMissing
 from know_me.generations import STORES
 from know_me.generations import Store as StoreName
@@ -189,12 +189,9 @@ def read_published_generations(ssm: Any, environment: str) -> dict[StoreName, fr
         The parameter holds something else.
     """
     name = manifest_parameter(environment)
-    try:
-        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ParameterNotFound":
-            return None
-        raise
+    value = read_parameter(ssm, name)
+    if value is None:
+        return None
     try:
         document = json.loads(value)
         return {store: frozenset(document[store]["generations"]) for store in STORES}
@@ -214,12 +211,9 @@ def find_manifest(ssm: Any, environment: str) -> Manifest | None:
         It is not what section 2 of the contracts says.
     """
     name = manifest_parameter(environment)
-    try:
-        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "ParameterNotFound":
-            return None
-        raise
+    value = read_parameter(ssm, name)
+    if value is None:
+        return None
     try:
         return Manifest.model_validate_json(value)
     except ValidationError as error:

@@ -4,11 +4,10 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from botocore.exceptions import ClientError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictStr, ValidationError
 from pydantic import StringConstraints as Text
 
-from know_me.aws import error_code
+from know_me.aws import read_parameter
 from know_me.errors import InvalidRequest
 from know_me.names import RunId
 from know_me.requests import RequestModel, parsed
@@ -209,12 +208,9 @@ def read_bundle(ssm: Any, environment: str) -> Bundle | None:
         The parameter holds something else.
     """
     name = bundle_parameter(environment)
-    try:
-        value = ssm.get_parameter(Name=name)["Parameter"]["Value"]
-    except ClientError as error:
-        if error_code(error) == "ParameterNotFound":
-            return None
-        raise
+    value = read_parameter(ssm, name)
+    if value is None:
+        return None
     try:
         return Bundle.model_validate_json(value)
     except ValidationError as error:
