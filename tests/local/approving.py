@@ -4,27 +4,16 @@
 
 import json
 import re
-import time
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from typing import Any
 from urllib.parse import urlencode
 
 from tests.local.conftest import LocalAWS
-
-
-def eventually(condition: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return the first true value of a condition."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.2)
-    raise AssertionError("it never became true")
+from tests.local.waiting import eventually
 
 
 class Form(HTMLParser):

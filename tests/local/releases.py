@@ -10,18 +10,19 @@ import json
 import re
 import sys
 import textwrap
-import time
 import urllib.request
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from orchestrator.layer import layer_contents
+from tests.local.blue_green import balanced
 from tests.local.conftest import LocalAWS
+from tests.local.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 STEPS = (
@@ -63,15 +64,6 @@ case "$0" in
 esac
 """
 """`entryPoint`: the command is its $0."""
-
-
-def wait(check: Callable[[], Any], seconds: float = 90) -> Any:
-    """Return the first true answer."""
-    end = time.monotonic() + seconds
-    while not (answer := check()):
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.2)
-    return answer
 
 
 @dataclass
@@ -175,10 +167,10 @@ class World:
             found: dict[str, Any] = deploy.get_deployment(deploymentId=name)["deploymentInfo"]
             return found if found["status"] in ("Succeeded", "Failed", "Stopped") else None
 
-        found: dict[str, Any] = wait(lambda: over(deployment))
+        found: dict[str, Any] = eventually(lambda: over(deployment))
         rollback = found.get("rollbackInfo", {}).get("rollbackDeploymentId")
         if rollback:
-            wait(lambda: over(rollback))
+            eventually(lambda: over(rollback))
         return found
 
     def execution(self, machine: str, name: str) -> dict[str, Any]:
@@ -190,7 +182,7 @@ class World:
             found: dict[str, Any] = states.describe_execution(executionArn=arn)
             return found if found["status"] != "RUNNING" else None
 
-        found: dict[str, Any] = wait(over)
+        found: dict[str, Any] = eventually(over)
         return found
 
     def run_jobs(self) -> dict[str, Any]:
@@ -243,7 +235,9 @@ def opened(aws: LocalAWS, environment: str) -> Iterator[World]:
     role = aws.all_powerful_role(
         *(f"{each}.amazonaws.com" for each in ("codedeploy", "lambda", "states", "ecs-tasks", "events"))
     )
-    network, address, listeners, groups = _network(aws, name)
+    aws.client("ecs").create_cluster(clusterName=name)
+    balancer = balanced(aws, f"{name}-api")
+    listeners = (balancer.production, balancer.test)
     aws.client("logs").create_log_group(logGroupName=f"/{name}/api")
     topic, queue = _topic(aws, name)
     aws.client("dynamodb").create_table(
@@ -261,7 +255,7 @@ def opened(aws: LocalAWS, environment: str) -> Iterator[World]:
         for machine in ("schema-migration", "background-jobs")
     }
     _safety_net(aws, name, machines["schema-migration"], functions["report_lost_schema_migration"])
-    world = World(aws, environment, role, network, address, listeners, queue, machines)
+    world = World(aws, environment, role, balancer.network, balancer.address, listeners, queue, machines)
     aws.control("POST", "codedeploy", {"seconds_per_minute": 0.1})
     aws.client("ecs").create_service(
         cluster=name,
@@ -269,58 +263,20 @@ def opened(aws: LocalAWS, environment: str) -> Iterator[World]:
         taskDefinition=world.define("1"),
         desiredCount=1,
         launchType="FARGATE",
-        networkConfiguration=network,
+        networkConfiguration=balancer.network,
         deploymentController={"type": "CODE_DEPLOY"},
-        loadBalancers=[{"targetGroupArn": groups["blue"], "containerName": "api", "containerPort": 8000}],
+        loadBalancers=[
+            {"targetGroupArn": balancer.groups["blue"], "containerName": "api", "containerPort": 8000}
+        ],
     )
     _deployment_group(aws, name, role, listeners)
-    wait(world.settled)
+    eventually(world.settled)
     try:
         yield world
     finally:
         aws.control("DELETE", "codedeploy")
         aws.client("ecs").delete_service(cluster=name, service=world.api, force=True)
-        wait(lambda: world.service()["status"] == "INACTIVE")
-
-
-def _network(aws: LocalAWS, name: str) -> tuple[dict[str, Any], str, tuple[str, str], dict[str, str]]:
-    elb, ec2 = aws.client("elbv2"), aws.client("ec2")
-    aws.client("ecs").create_cluster(clusterName=name)
-    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
-    inside = [{"Name": "vpc-id", "Values": [vpc]}]
-    subnets = [each["SubnetId"] for each in ec2.describe_subnets(Filters=inside)["Subnets"]][:2]
-    security = [ec2.describe_security_groups(Filters=inside)["SecurityGroups"][0]["GroupId"]]
-    balancer = elb.create_load_balancer(Name=f"{name}-api", Subnets=subnets, SecurityGroups=security)[
-        "LoadBalancers"
-    ][0]
-    groups = {
-        colour: elb.create_target_group(
-            Name=f"{name}-api-{colour}",
-            Protocol="HTTP",
-            Port=8000,
-            VpcId=vpc,
-            TargetType="ip",
-            HealthCheckPath="/",
-            HealthCheckIntervalSeconds=5,
-            HealthCheckTimeoutSeconds=2,
-            UnhealthyThresholdCount=2,
-            HealthyThresholdCount=2,
-        )["TargetGroups"][0]["TargetGroupArn"]
-        for colour in ("blue", "green")
-    }
-    production, test = (
-        elb.create_listener(
-            LoadBalancerArn=balancer["LoadBalancerArn"],
-            Protocol="HTTP",
-            Port=port,
-            DefaultActions=[{"Type": "forward", "TargetGroupArn": groups["blue"]}],
-        )["Listeners"][0]["ListenerArn"]
-        for port in (80, 8443)
-    )
-    network = {
-        "awsvpcConfiguration": {"subnets": subnets, "securityGroups": security, "assignPublicIp": "DISABLED"}
-    }
-    return network, str(balancer["DNSName"]), (production, test), groups
+        eventually(lambda: world.service()["status"] == "INACTIVE")
 
 
 def _topic(aws: LocalAWS, name: str) -> tuple[str, str]:

@@ -7,16 +7,15 @@ machines call themselves is real: snapshots, rules, S3 Batch Operations, parts o
 import io
 import json
 import re
-import time
 import uuid
 import zipfile
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from localaws.runtime import keep_host
 from tests.local.conftest import LocalAWS
+from tests.local.waiting import eventually
 
 DEFINITIONS = Path(__file__).parents[2] / "statemachines"
 MACHINES = ("provision", "move-database", "move-media", "return", "migrate")
@@ -153,14 +152,6 @@ def s3control_client(aws: LocalAWS) -> Any:
     return client
 
 
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is true."""
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline, "it does not become true"
-        time.sleep(0.1)
-
-
 class Runbooks:
     """The state machines, as deployed, with steps and builds that do as told.
 
@@ -256,12 +247,12 @@ class Runbooks:
 
     def end(self, execution: str) -> dict[str, Any]:
         """Wait for the end of an execution."""
-        until(lambda: self._described(execution)["status"] != "RUNNING")
+        eventually(lambda: self._described(execution)["status"] != "RUNNING")
         return self._described(execution)
 
     def wait_for_state(self, execution: str, state: str) -> None:
         """Wait until an execution has entered a state."""
-        until(lambda: state in self.path(execution))
+        eventually(lambda: state in self.path(execution))
 
     def _described(self, execution: str) -> dict[str, Any]:
         described: dict[str, Any] = self.states.describe_execution(executionArn=execution)

@@ -24,9 +24,10 @@ import pytest
 from botocore.exceptions import ClientError
 from know_me.approvals import link, signature
 
-from tests.local.approving import Answer, Form, Topic, ask, command_in, eventually, link_in
+from tests.local.approving import Answer, Form, Topic, ask, command_in, link_in
 from tests.local.conftest import LocalAWS
 from tests.local.test_deploy import CDKCommand
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 

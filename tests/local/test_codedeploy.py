@@ -6,13 +6,12 @@ import json
 import subprocess
 import sys
 import textwrap
-import time
 import urllib.error
 import urllib.request
 import uuid
 import zipfile
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.local.blue_green import balanced
 from tests.local.conftest import LocalAWS
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 
@@ -77,15 +78,6 @@ EVERY_ROLLBACK = {
     "enabled": True,
     "events": ["DEPLOYMENT_FAILURE", "DEPLOYMENT_STOP_ON_ALARM", "DEPLOYMENT_STOP_ON_REQUEST"],
 }
-
-
-def wait(check: Callable[[], Any], seconds: float = 40) -> Any:
-    """Return the first true answer."""
-    end = time.monotonic() + seconds
-    while not (answer := check()):
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.1)
-    return answer
 
 
 @dataclass
@@ -201,7 +193,7 @@ class App:
 
     def ended(self, identity: str) -> dict[str, Any]:
         """Wait until a deployment has ended; return it."""
-        wait(lambda: self.deployment(identity)["status"] in ("Succeeded", "Failed", "Stopped"))
+        eventually(lambda: self.deployment(identity)["status"] in ("Succeeded", "Failed", "Stopped"))
         return self.deployment(identity)
 
     def rolled_back(self, identity: str) -> dict[str, Any]:
@@ -234,7 +226,7 @@ class App:
             found: list[dict[str, Any]] = sqs.receive_message(QueueUrl=self.world.queue).get("Messages", [])
             return found
 
-        (message,) = wait(receive)
+        (message,) = eventually(receive)
         sqs.delete_message(QueueUrl=self.world.queue, ReceiptHandle=message["ReceiptHandle"])
         found: dict[str, str] = json.loads(message["Body"])
         return found
@@ -256,41 +248,10 @@ class App:
 
 @pytest.fixture(scope="module")
 def world(local_aws: LocalAWS) -> World:
-    elb, ec2, sqs = (local_aws.client(each) for each in ("elbv2", "ec2", "sqs"))
     local_aws.client("ecs").create_cluster(clusterName=CLUSTER)
     role = local_aws.all_powerful_role("codedeploy.amazonaws.com", "lambda.amazonaws.com")
-    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
-    inside = [{"Name": "vpc-id", "Values": [vpc]}]
-    subnets = [each["SubnetId"] for each in ec2.describe_subnets(Filters=inside)["Subnets"]][:2]
-    groups = [ec2.describe_security_groups(Filters=inside)["SecurityGroups"][0]["GroupId"]]
-    balancer = elb.create_load_balancer(Name=CLUSTER, Subnets=subnets, SecurityGroups=groups)[
-        "LoadBalancers"
-    ][0]
-    targets = {
-        colour: elb.create_target_group(
-            Name=f"{CLUSTER}-{colour}",
-            Protocol="HTTP",
-            Port=8000,
-            VpcId=vpc,
-            TargetType="ip",
-            HealthCheckPath="/",
-            HealthCheckIntervalSeconds=5,
-            HealthCheckTimeoutSeconds=2,
-            UnhealthyThresholdCount=2,
-            HealthyThresholdCount=2,
-        )["TargetGroups"][0]["TargetGroupArn"]
-        for colour in ("blue", "green")
-    }
-    production, test = (
-        elb.create_listener(
-            LoadBalancerArn=balancer["LoadBalancerArn"],
-            Protocol="HTTP",
-            Port=port,
-            DefaultActions=[{"Type": "forward", "TargetGroupArn": targets["blue"]}],
-        )["Listeners"][0]["ListenerArn"]
-        for port in (80, 8443)
-    )
-    queue = sqs.create_queue(QueueName="hooks")["QueueUrl"]
+    balancer = balanced(local_aws, CLUSTER)
+    queue = local_aws.client("sqs").create_queue(QueueName="hooks")["QueueUrl"]
     functions = {
         name: _function(local_aws, name, role, variables)
         for name, variables in {
@@ -300,10 +261,16 @@ def world(local_aws: LocalAWS) -> World:
             "says-nothing": {},
         }.items()
     }
-    network = {
-        "awsvpcConfiguration": {"subnets": subnets, "securityGroups": groups, "assignPublicIp": "DISABLED"}
-    }
-    return World(local_aws, role, network, balancer["DNSName"], (production, test), targets, queue, functions)
+    return World(
+        local_aws,
+        role,
+        balancer.network,
+        balancer.address,
+        (balancer.production, balancer.test),
+        balancer.groups,
+        queue,
+        functions,
+    )
 
 
 def _function(local_aws: LocalAWS, name: str, role: str, variables: dict[str, str]) -> str:
@@ -361,7 +328,7 @@ def app(world: World) -> Iterator[App]:
         },
     )
     app = App(world, name)
-    wait(app.settled)
+    eventually(app.settled)
     yield app
     if name in world.deploy.list_applications()["applications"]:
         for identity in world.deploy.list_deployments(
@@ -372,7 +339,7 @@ def app(world: World) -> Iterator[App]:
         world.deploy.delete_application(applicationName=name)
     world.aws.control("DELETE", "codedeploy")
     world.ecs.delete_service(cluster=CLUSTER, service=name, force=True)
-    wait(lambda: app.service()["status"] == "INACTIVE")
+    eventually(lambda: app.service()["status"] == "INACTIVE")
 
 
 def termination(minutes: int, **ready: Any) -> dict[str, Any]:
@@ -441,7 +408,7 @@ def test_a_release_asks_its_hooks_tests_and_then_moves_all_traffic(
         app.answer(question, "Failed")
     states: list[str] = []
     while len(states) < 2:
-        for message in wait(lambda: sqs.receive_message(QueueUrl=queue[0]).get("Messages")):
+        for message in eventually(lambda: sqs.receive_message(QueueUrl=queue[0]).get("Messages")):
             event = json.loads(message["Body"])
             assert event["detail-type"] == "CodeDeploy Deployment State-change Notification"
             assert event["detail"]["deploymentId"] == identity
@@ -490,7 +457,7 @@ def test_a_canary_divides_the_traffic_and_a_stop_without_rollback_leaves_it_so(w
     )
     world.aws.control("POST", "codedeploy", {"seconds_per_minute": 60})
     identity = app.release("2", deploymentConfigName=app.name)
-    wait(lambda: app.events(identity)["AllowTraffic"] == "InProgress" and world.get() == "2")
+    eventually(lambda: app.events(identity)["AllowTraffic"] == "InProgress" and world.get() == "2")
     # Then about half of the requests are answered by each (chance of a false alarm: one in a million)
     seen = Counter(world.get() for _ in range(300))
     assert set(seen) == {"1", "2"}
@@ -549,7 +516,7 @@ def test_an_alarm_after_the_traffic_moved_brings_it_back(world: World, app: App)
         alarmConfiguration={"enabled": True, "alarms": [{"name": app.name}]},
     )
     identity = app.release("2")
-    wait(lambda: app.deployment(identity)["instanceTerminationWaitTimeStarted"])
+    eventually(lambda: app.deployment(identity)["instanceTerminationWaitTimeStarted"])
     assert {world.get() for _ in range(10)} == {"2"}
     assert app.service()["taskDefinition"] == world.define("2")
     # When
@@ -568,7 +535,7 @@ def test_an_alarm_after_the_traffic_moved_brings_it_back(world: World, app: App)
 def test_a_stop_rolls_back_when_the_group_says_so(world: World, app: App):
     app.group(blueGreenDeploymentConfiguration=termination(2880))
     identity = app.release("2")
-    wait(lambda: app.deployment(identity)["instanceTerminationWaitTimeStarted"])
+    eventually(lambda: app.deployment(identity)["instanceTerminationWaitTimeStarted"])
     world.deploy.stop_deployment(deploymentId=identity)
     assert app.rolled_back(identity)["errorInformation"]["code"] == "MANUAL_STOP"
     app.is_as_before()
@@ -614,13 +581,13 @@ def test_a_deployment_waits_for_permission_and_can_be_told_not_to_wait_for_termi
         )
     )
     identity = app.release("2")
-    wait(lambda: app.deployment(identity)["status"] == "Ready")
+    eventually(lambda: app.deployment(identity)["status"] == "Ready")
     assert (world.get(), world.get(test=True)) == ("1", "2")
     with pytest.raises(ClientError, match="InvalidDeploymentStatusException"):
         world.deploy.continue_deployment(deploymentId=identity, deploymentWaitType="TERMINATION_WAIT")
     # When it may go on
     world.deploy.continue_deployment(deploymentId=identity, deploymentWaitType="READY_WAIT")
-    wait(lambda: app.deployment(identity)["instanceTerminationWaitTimeStarted"])
+    eventually(lambda: app.deployment(identity)["instanceTerminationWaitTimeStarted"])
     assert world.get() == "2"
     with pytest.raises(ClientError, match="DeploymentIsNotInReadyStateException"):
         world.deploy.continue_deployment(deploymentId=identity)
@@ -643,7 +610,7 @@ def test_the_desired_count_is_that_of_every_task_set_and_autoscaling_moves_it(wo
     # Given a release that keeps the original task set
     app.group(blueGreenDeploymentConfiguration=termination(2880))
     identity = app.release("2")
-    wait(lambda: app.deployment(identity)["instanceTerminationWaitTimeStarted"])
+    eventually(lambda: app.deployment(identity)["instanceTerminationWaitTimeStarted"])
     # When the service is scaled, by a scalable target's bounds
     scaling = world.aws.client("application-autoscaling")
     which = {
@@ -653,17 +620,17 @@ def test_the_desired_count_is_that_of_every_task_set_and_autoscaling_moves_it(wo
     }
     scaling.register_scalable_target(**which, MinCapacity=2, MaxCapacity=3)
     # Then both task sets follow
-    wait(lambda: [each["runningCount"] for each in app.service()["taskSets"]] == [2, 2])
+    eventually(lambda: [each["runningCount"] for each in app.service()["taskSets"]] == [2, 2])
     assert app.service()["desiredCount"] == 2
     world.deploy.continue_deployment(deploymentId=identity, deploymentWaitType="TERMINATION_WAIT")
     assert app.ended(identity)["status"] == "Succeeded"
-    wait(lambda: app.settled(2))
+    eventually(lambda: app.settled(2))
     # And it can be stopped altogether, and started again
     world.ecs.update_service(cluster=CLUSTER, service=app.name, desiredCount=0)
-    wait(lambda: app.service()["runningCount"] == 0)
+    eventually(lambda: app.service()["runningCount"] == 0)
     assert world.get() == "503"
     world.ecs.update_service(cluster=CLUSTER, service=app.name, desiredCount=1)
-    wait(lambda: app.settled() and world.get() == "2")
+    eventually(lambda: app.settled() and world.get() == "2")
     scaling.deregister_scalable_target(**which)
 
 
@@ -886,7 +853,7 @@ def test_terraform_makes_reads_changes_and_destroys_all_of_it(
     identity = app.release("2")
     assert app.ended(identity)["status"] == "Succeeded"
     assert app.deployment(identity)["deploymentConfigName"] == f"{app.name}-slowly"
-    (message,) = wait(lambda: sqs.receive_message(QueueUrl=queue[0]).get("Messages"))
+    (message,) = eventually(lambda: sqs.receive_message(QueueUrl=queue[0]).get("Messages"))
     told = json.loads(json.loads(message["Body"])["Message"])
     assert (told["deploymentId"], told["status"]) == (identity, "SUCCEEDED")
     with pytest.raises(ClientError, match="DeploymentConfigInUseException"):

@@ -18,8 +18,9 @@ from typing import Any
 import pytest
 
 from tests.local.conftest import LocalAWS
-from tests.local.releases import World, opened, wait
+from tests.local.releases import World, opened
 from tests.local.repositories import begin, commit
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 
@@ -110,7 +111,7 @@ class Delivery:
                 return None
             return found[0]
 
-        found: dict[str, Any] = wait(over, seconds=240)
+        found: dict[str, Any] = eventually(over, seconds=240)
         return found
 
     def why(self) -> str:
@@ -220,7 +221,7 @@ def test_a_push_is_built_migrated_and_released_and_the_web_app_after_it(delivery
     # And with nothing else changed: the release says what Terraform described
     variables = {each["name"]: each["value"] for each in definition["containerDefinitions"][0]["environment"]}
     assert variables["RELEASE"] == "described"
-    wait(lambda: world.serving() == "described")
+    eventually(lambda: world.serving() == "described")
     # And its schema was migrated first, with that image
     (deployment,) = world.aws.client("codedeploy").list_deployments(
         applicationName=world.api, deploymentGroupName=world.api

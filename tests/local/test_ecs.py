@@ -6,7 +6,7 @@ import textwrap
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.local.conftest import LocalAWS
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 
@@ -48,15 +49,6 @@ WEB = textwrap.dedent(
     ThreadingHTTPServer((address, 8000), Handler).serve_forever()
     """
 )
-
-
-def wait(check: Callable[[], Any], seconds: float = 30) -> Any:
-    """Return the first true answer."""
-    end = time.monotonic() + seconds
-    while not (answer := check()):
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.05)
-    return answer
 
 
 @dataclass
@@ -122,7 +114,7 @@ class World:
 
     def ended(self, arn: str) -> dict[str, Any]:
         """Wait until a task has stopped."""
-        wait(lambda: self.task(arn)["lastStatus"] == "STOPPED")
+        eventually(lambda: self.task(arn)["lastStatus"] == "STOPPED")
         return self.task(arn)
 
     def service(self, name: str = "web") -> dict[str, Any]:
@@ -141,7 +133,7 @@ class World:
                 and definition in (None, first["taskDefinition"])
             )
 
-        wait(done)
+        eventually(done)
         return self.service()
 
     def get(self, path: str = "/", data: bytes | None = None) -> tuple[int, bytes]:
@@ -239,7 +231,7 @@ def service(world: World) -> Iterator[str]:
     world.steady(2)
     yield definition
     world.ecs.delete_service(cluster="tests", service="web", force=True)
-    wait(lambda: world.service()["status"] == "INACTIVE")
+    eventually(lambda: world.service()["status"] == "INACTIVE")
 
 
 # ---------------------------------------------------------------------- tasks
@@ -374,7 +366,7 @@ def test_stop_sends_sigterm_and_kills_what_does_not_end(world: World):
     # Given a task that ignores SIGTERM
     script = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     arn = world.run(world.define("stubborn", script))
-    wait(lambda: world.task(arn)["lastStatus"] == "RUNNING")
+    eventually(lambda: world.task(arn)["lastStatus"] == "RUNNING")
     time.sleep(0.3)
     # When
     world.ecs.stop_task(cluster="tests", task=arn, reason="enough")
@@ -424,7 +416,7 @@ def test_the_load_balancer_answers_from_healthy_tasks_and_503_without_any(world:
     assert world.get("/echo", data=b"x" * 300_000) == (200, b"x" * 300_000)
     # When the service is scaled to nothing
     world.ecs.update_service(cluster="tests", service="web", desiredCount=0)
-    wait(lambda: world.service()["runningCount"] == 0)
+    eventually(lambda: world.service()["runningCount"] == 0)
     # Then
     assert world.get()[0] == 503
 
@@ -435,7 +427,7 @@ def test_a_task_that_dies_is_replaced(world: World, service: str):
     # When one crashes while it answers
     assert world.get("/crash")[0] == 502
     # Then there are two again, one of them new
-    wait(lambda: set(world.ecs.list_tasks(cluster="tests", serviceName="web")["taskArns"]) != before)
+    eventually(lambda: set(world.ecs.list_tasks(cluster="tests", serviceName="web")["taskArns"]) != before)
     world.steady(2)
     after = set(world.ecs.list_tasks(cluster="tests", serviceName="web")["taskArns"])
     assert len(after - before) == 1
@@ -459,7 +451,7 @@ def test_a_deployment_that_cannot_start_is_rolled_back(world: World, service: st
     # When
     broken = world.define("web", "raise SystemExit(1)")
     world.ecs.update_service(cluster="tests", service="web", taskDefinition=broken)
-    wait(lambda: world.service()["taskDefinition"] == service)
+    eventually(lambda: world.service()["taskDefinition"] == service)
     # Then
     final = world.steady(2, service)
     assert any("deployment failed: tasks failed to start" in event["message"] for event in final["events"])
@@ -480,16 +472,16 @@ def test_a_service_of_codedeploy_starts_again_at_once_after_none_and_back(world:
         deploymentController={"type": "CODE_DEPLOY"},
         loadBalancers=[{"targetGroupArn": world.target_group, "containerName": "api", "containerPort": 8000}],
     )
-    wait(lambda: any("consistently" in event["message"] for event in world.service("later")["events"]))
+    eventually(lambda: any("consistently" in event["message"] for event in world.service("later")["events"]))
     local_aws.client("ssm").put_parameter(Name="/tests/ecs/later", Value="x", Type="String")
     # When a new deployment is forced, then that is refused; none and back is not
     with pytest.raises(ClientError, match="CODE_DEPLOY"):
         world.ecs.update_service(cluster="tests", service="later", forceNewDeployment=True)
     for count in (0, 1):
         world.ecs.update_service(cluster="tests", service="later", desiredCount=count)
-    wait(lambda: world.service("later")["runningCount"] == 1, seconds=10)
+    eventually(lambda: world.service("later")["runningCount"] == 1, seconds=10)
     world.ecs.delete_service(cluster="tests", service="later", force=True)
-    wait(lambda: world.service("later")["status"] == "INACTIVE")
+    eventually(lambda: world.service("later")["status"] == "INACTIVE")
 
 
 def test_a_service_above_zero_is_deleted_only_by_force(world: World, service: str):

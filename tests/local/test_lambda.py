@@ -6,7 +6,6 @@ import base64
 import io
 import json
 import sys
-import time
 import urllib.error
 import urllib.request
 import uuid
@@ -16,6 +15,8 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 
@@ -89,16 +90,6 @@ def functions(local_aws: Any) -> Functions:
         RoleName=f"lambda-{uuid.uuid4().hex[:8]}", AssumeRolePolicyDocument=TRUST
     )["Role"]["Arn"]
     return Functions(local_aws, role)
-
-
-def eventually(condition: Any, seconds: float = 15) -> Any:
-    """Return the first true value of a condition."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("it never became true")
 
 
 def test_function_answers_and_a_warm_environment_is_used_again(functions: Functions) -> None:

@@ -25,10 +25,11 @@ import pytest
 from examples.database_access import certificate_bundle_url
 from examples.environment import KnowMeEnvironment
 from examples.executions import Execution
-from tests.local.approving import Form, Topic, ask, command_in, eventually, link_in
+from tests.local.approving import Form, Topic, ask, command_in, link_in
 from tests.local.conftest import PROJECT, LocalAWS
 from tests.local.inventory import inventory
 from tests.local.repositories import begin, commit
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 

@@ -3,8 +3,7 @@
 import json
 import os
 import signal
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +12,12 @@ import pytest
 from botocore.exceptions import ClientError
 from psycopg import sql
 
+from tests.local.waiting import eventually
+
 pytestmark = pytest.mark.local
 
 CLASS = "db.t4g.micro"
 MASTER = "keeper"
-
-
-def wait(check: Callable[[], Any], seconds: float = 60) -> Any:
-    """Return the first true answer."""
-    end = time.monotonic() + seconds
-    while not (answer := check()):
-        assert time.monotonic() < end, "it took too long"
-        time.sleep(0.1)
-    return answer
 
 
 class Database:
@@ -38,7 +30,7 @@ class Database:
         return self.rds.describe_db_instances(DBInstanceIdentifier=self.name)["DBInstances"][0]
 
     def until(self, status: str) -> dict[str, Any]:
-        wait(lambda: self.describe()["DBInstanceStatus"] in (status, "failed"))
+        eventually(lambda: self.describe()["DBInstanceStatus"] in (status, "failed"))
         described = self.describe()
         assert described["DBInstanceStatus"] == status
         return described
@@ -99,7 +91,7 @@ def database(local_aws: Any, rds: Any) -> Iterator[Database]:
     made.until("available")
     yield made
     rds.delete_db_instance(DBInstanceIdentifier="keeper", SkipFinalSnapshot=True)
-    wait(lambda: not rds.describe_db_instances()["DBInstances"])
+    eventually(lambda: not rds.describe_db_instances()["DBInstances"])
 
 
 def test_psql_verifies_the_server_fully_with_the_password_from_secrets_manager(database: Database):
@@ -179,7 +171,7 @@ def test_a_static_parameter_waits_for_the_reboot_and_a_dynamic_one_does_not(data
         ],
     )
     # Then the dynamic one counts in new sessions and the instance says that it waits for the other
-    wait(lambda: database.query("SHOW log_min_duration_statement") == [("1234ms",)])
+    eventually(lambda: database.query("SHOW log_min_duration_statement") == [("1234ms",)])
     assert database.describe()["DBParameterGroups"][0]["ParameterApplyStatus"] == "pending-reboot"
     assert database.query("SHOW max_connections") != [("77",)]
     # And after a reboot both count
@@ -321,7 +313,7 @@ def test_a_crashed_server_is_restarted_with_what_was_committed(database: Databas
     # When
     os.kill(process["pid"], signal.SIGKILL)
     # Then
-    wait(lambda: restarts() > before)
+    eventually(lambda: restarts() > before)
     assert database.query("SELECT id FROM survivors") == [(1,)]
 
 
@@ -357,7 +349,7 @@ def test_deletion_protection_and_the_final_snapshot_are_insisted_on(database: Da
 def test_the_servers_log_arrives_in_cloudwatch(database: Database, local_aws: Any):
     logs = local_aws.client("logs")
     group = "/aws/rds/instance/keeper/postgresql"
-    assert wait(
+    assert eventually(
         lambda: any(
             "ready to accept connections" in event["message"]
             for event in logs.filter_log_events(logGroupName=group)["events"]

@@ -20,7 +20,7 @@ from know_me.failures import Caught
 from know_me.tasks import TaskOrder, TaskOutcome, outcome
 
 from tests.local.conftest import LocalAWS
-from tests.local.runbooks import until
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 
@@ -63,7 +63,7 @@ class Releases:
         """Run the state machine to its end."""
         execution = self.start(document)
         states = self.aws.client("stepfunctions")
-        until(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
+        eventually(lambda: states.describe_execution(executionArn=execution)["status"] != "RUNNING")
         described: dict[str, Any] = states.describe_execution(executionArn=execution)
         return described
 
@@ -117,7 +117,7 @@ class Releases:
             received.extend(self.aws.client("sqs").receive_message(QueueUrl=self.queue).get("Messages", []))
             return bool(received)
 
-        until(arrived)
+        eventually(arrived)
         message: dict[str, Any] = json.loads(received[0]["Body"])
         return message
 
@@ -291,9 +291,9 @@ def test_a_release_that_is_refused_is_reported_with_the_one_sentence(make: Make)
 def test_a_task_ends_when_its_execution_is_stopped(make: Make) -> None:
     releases = make("schema-migration", "sleep 60")
     execution = releases.start(HOOK)
-    until(lambda: bool(releases.tasks("RUNNING")))
+    eventually(lambda: bool(releases.tasks("RUNNING")))
     releases.aws.client("stepfunctions").stop_execution(executionArn=execution)
-    until(lambda: not releases.tasks("RUNNING"))
+    eventually(lambda: not releases.tasks("RUNNING"))
 
 
 # ------------------------------------------------------------------ background-jobs

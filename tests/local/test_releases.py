@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.local.conftest import LocalAWS
-from tests.local.releases import World, opened, wait
+from tests.local.releases import World, opened
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 
@@ -42,7 +43,7 @@ def test_a_release_migrates_the_schema_first_and_is_in_place_when_that_succeeded
     # And only then the new release was put in place
     assert ended["status"] == "Succeeded", ended
     assert seen.read_text() == "1"
-    wait(lambda: world.serving() == "2")
+    eventually(lambda: world.serving() == "2")
     assert world.told() == []
 
 
@@ -60,10 +61,10 @@ def test_a_release_whose_migration_fails_is_rolled_back_with_its_last_words(worl
     for words in ("exit code 3", "applying 0042", "column exists", "Nothing was released"):
         assert words in execution["cause"]
     # And people are told, once, and the release before serves
-    (message,) = wait(world.told)
+    (message,) = eventually(world.told)
     assert message["Subject"] == f"Know Me {ENVIRONMENT}: the schema migration of {deployment} failed"
     assert "column exists" in message["Message"]
-    wait(world.settled)
+    eventually(world.settled)
     assert world.serving() == before
 
 
@@ -78,8 +79,8 @@ def test_a_release_is_refused_while_a_migration_replaces_the_stores(world: World
         assert "The migrate run a-run has worked on release" in execution["cause"]
     finally:
         world.hold_lock(purpose=None)
-    wait(world.told)
-    wait(world.settled)
+    eventually(world.told)
+    eventually(world.settled)
     assert world.serving() == before
 
 
@@ -87,16 +88,16 @@ def test_a_migration_that_is_stopped_by_hand_fails_its_release_within_seconds(wo
     # Given a migration that takes for ever
     deployment = world.release(world.define("5", migrate="sleep 600"))
     ecs = world.aws.client("ecs")
-    wait(lambda: ecs.list_tasks(cluster=NAME, startedBy=deployment)["taskArns"])
+    eventually(lambda: ecs.list_tasks(cluster=NAME, startedBy=deployment)["taskArns"])
     # When somebody stops the execution
     machine = world.machines["schema-migration"].replace(":stateMachine:", ":execution:")
     world.aws.client("stepfunctions").stop_execution(executionArn=f"{machine}:{deployment}")
     # Then CodeDeploy does not wait for an hour, the task ends, and people are told
     assert world.ended(deployment)["status"] == "Failed"
-    wait(lambda: not ecs.list_tasks(cluster=NAME, startedBy=deployment)["taskArns"])
-    (message,) = wait(world.told)
+    eventually(lambda: not ecs.list_tasks(cluster=NAME, startedBy=deployment)["taskArns"])
+    (message,) = eventually(world.told)
     assert "was stopped by hand" in message["Message"]
-    wait(world.settled)
+    eventually(world.settled)
 
 
 # ------------------------------------------------------------------ background jobs
@@ -125,7 +126,7 @@ def test_background_jobs_never_run_twice_at_once_and_a_failure_is_one(world: Wor
     # Given that they are at work
     first = f"x{uuid.uuid4().hex[:8]}"
     world.start_jobs(first)
-    wait(world.jobs)
+    eventually(world.jobs)
     # When the next interval comes
     second = world.run_jobs()
     # Then it does nothing and says why
@@ -151,7 +152,7 @@ def test_background_jobs_do_not_run_while_the_app_is_stopped_for_a_migration(wor
     finally:
         world.hold_lock(purpose=None)
         ecs.update_service(cluster=NAME, service=API, desiredCount=1)
-    wait(world.settled)
+    eventually(world.settled)
 
 
 def test_a_rule_starts_background_jobs_at_every_interval_until_it_is_disabled(
@@ -168,7 +169,7 @@ def test_a_rule_starts_background_jobs_at_every_interval_until_it_is_disabled(
     events.put_targets(Rule=name, Targets=[target])
     try:
         # When time passes, then they run
-        wait(seen.exists, seconds=150)
+        eventually(seen.exists, seconds=150)
         # And a rule that a migration disabled starts nothing more
         events.disable_rule(Name=name)
         ran = len(seen.read_text().split())

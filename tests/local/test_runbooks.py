@@ -26,8 +26,8 @@ from tests.local.runbooks import (
     Runbooks,
     new_media,
     s3control_client,
-    until,
 )
+from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 
@@ -352,7 +352,7 @@ DECISION = {"decision": "approve", "by": "ada", "at": "2026-03-01T12:00:00+00:00
 
 def decided(runbooks: Runbooks, execution: str, **change: Any) -> dict[str, Any]:
     """Wait for the question, decide, and return how the execution ended."""
-    until(lambda: bool(runbooks.asked(execution, "AskForApproval")))
+    eventually(lambda: bool(runbooks.asked(execution, "AskForApproval")))
     (asked,) = runbooks.asked(execution, "AskForApproval")
     assert asked["execution_arn"] == execution
     assert (asked["counts"]["create"], asked["destructive"]) == (1, 0)
@@ -895,7 +895,7 @@ def test_a_return_cancels_the_copy_jobs_of_its_run_only(
         for run in (media.name, media.name, f"{media.name}-2")
     ]
     for job in waiting:
-        until(
+        eventually(
             lambda job=job: client.describe_job(AccountId=ACCOUNT, JobId=job)["Job"]["Status"] == "Suspended"
         )
     script = {**media.migration(), "ClaimRun": {**ANSWERS["ClaimRun"], "run_id": media.name}}
@@ -904,7 +904,7 @@ def test_a_return_cancels_the_copy_jobs_of_its_run_only(
     # Then its jobs are cancelled, and the other one is left alone
     assert ended["status"] == "SUCCEEDED", ended.get("cause")
     for job in waiting[:2]:
-        until(
+        eventually(
             lambda job=job: client.describe_job(AccountId=ACCOUNT, JobId=job)["Job"]["Status"] == "Cancelled"
         )
     assert client.describe_job(AccountId=ACCOUNT, JobId=waiting[2])["Job"]["Status"] == "Suspended"
