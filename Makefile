@@ -139,7 +139,7 @@ test-fast: setup ## Unit tests, template and plan assertions
 	@$(BIN)/python -m pytest -n 2 -q tests/unit tests/infrastructure
 # Three workers on two cores: these tests mostly wait for Terraform and for PostgreSQL.
 test-local: setup ## The local AWS behaves like AWS; the database jobs on real PostgreSQL
-	@$(BIN)/python -m pytest -n 3 --dist loadfile -q --durations 10 tests/local
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -q --durations 10 tests/local
 test-migration: setup ## Whole migrations, and everything that can go wrong in one
 	@$(BIN)/python -m pytest -q --durations 20 tests/migration
 

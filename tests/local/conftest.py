@@ -22,6 +22,14 @@ from botocore.config import Config
 PROJECT = Path(__file__).parents[2]
 
 
+LONGEST = "test_provision.py"
+"""Begins first, in one worker, while the others work on everything else."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name != LONGEST)
+
+
 @dataclass(frozen=True)
 class LocalAWS:
     """A running local AWS, seen from outside.
