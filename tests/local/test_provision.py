@@ -33,8 +33,8 @@ from tests.local.waiting import eventually
 
 pytestmark = pytest.mark.local
 
-DOMAIN = "example.com"
-API_NAME = "api.whole.example.com"
+DOMAIN = "know-me.example"
+API_NAME = f"api.whole.{DOMAIN}"
 
 HARMLESS = "module.media_jobs.aws_codebuild_project.this"
 """What may be made anew at any time, and yet is replaced only when a person agrees."""
@@ -268,7 +268,8 @@ def test_a_second_plan_is_empty_and_nothing_has_drifted(whole: Whole, wish: dict
 def test_a_push_goes_through_the_deployed_pipeline_and_is_no_drift(whole: Whole) -> None:
     # Given the connection, which somebody approves
     pipelines, name = whole.aws.client("codepipeline"), whole.environment.stack
-    (connection,) = whole.aws.client("codeconnections").list_connections()["Connections"]
+    connections = whole.aws.client("codeconnections").list_connections()["Connections"]
+    (connection,) = [each for each in connections if each["ConnectionName"] == name]
     whole.aws.control("POST", "codeconnections/connections", {"connection": connection["ConnectionArn"]})
     # When somebody pushes to the API
     head = commit(whole.api, "Change", src__app_dot_py="2\n")
