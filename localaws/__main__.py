@@ -288,7 +288,8 @@ def register(options: argparse.Namespace, target: Target) -> int:
     """Let a directory stand for a repository of the provider."""
     path = str(options.path.resolve())
     done = tell(target, "codeconnections/repositories", {"name": options.name, "path": path})
-    print(f"{done['name']} is {done['path']}: what is committed there from now on is a push")
+    what = "committed" if (options.path / ".git").exists() else "changed"
+    print(f"{done['name']} is {done['path']}: what is {what} there from now on is a push")
     return OK
 
 
