@@ -14,12 +14,13 @@ It also names the rules of security groups that Terraform does not know: no plan
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
 from know_me.generations import STORES, Store
+from know_me.harmful_updates import IN_PLACE, InPlace
 from know_me.security_groups import ForeignRule, foreign_rules
 from know_me.settings import ApprovalMode
 from know_me.wording import counted, listed
@@ -190,6 +191,13 @@ class _Change:
         ]
 
     @property
+    def harmful_updates(self) -> list[InPlace]:
+        if self.kind != "update":
+            return []
+        rules = IN_PLACE.get(self.type, ())
+        return [rule for rule in rules if rule.applies(self.before, self.after, self.unknown)]
+
+    @property
     def called(self) -> str:
         return f"{STATEFUL.get(self.type, 'the resource')} {self.address}"
 
@@ -319,8 +327,8 @@ def _refusal(change: _Change, plan: Mapping[str, Any], rules: Rules, gone: set[s
             attributes=change.paths[:NAMED],
             remedy=_remedy(change, rules),
         )
-    for rule in IN_PLACE.get(change.type, ()):
-        if rule.refused and change.kind == "update" and rule.applies(change):
+    for rule in change.harmful_updates:
+        if rule.refused:
             return Refusal(
                 address=change.address,
                 action="update",
@@ -443,9 +451,8 @@ def _destructions(change: _Change, gone: set[str]) -> Iterator[Destruction]:
     elif change.kind == "forget" and change.is_stateful:
         yield found(f"Terraform forgets {change.called}: it stays, and nobody looks after it")
     elif change.kind == "update":
-        for rule in IN_PLACE.get(change.type, ()):
-            if rule.applies(change):
-                yield found(rule.reason)
+        for rule in change.harmful_updates:
+            yield found(rule.reason)
         if _suspends_versions(change, gone):
             yield found("the bucket would not keep old versions any more")
 
@@ -463,154 +470,6 @@ def _status(versioning: Mapping[str, Any]) -> str | None:
         case [{"status": str(status)}, *_]:
             return status
     return None
-
-
-class InPlace(_Part):
-    """An update that keeps the resource and harms it."""
-
-    attribute: str
-    reason: str
-    harms: Callable[[Any, Any], bool]
-    refused: bool = False
-    remedy: str | None = None
-
-    def applies(self, change: _Change) -> bool:
-        """Whether a change is such an update; a value that is known only afterwards is taken for harmful."""
-        if change.unknown.get(self.attribute) is True:
-            return self.refused
-        before, after = change.before.get(self.attribute), change.after.get(self.attribute)
-        return before != after and self.harms(before, after)
-
-
-def _any_change(before: Any, _after: Any) -> bool:
-    return before is not None
-
-
-def _switched_off(before: Any, after: Any) -> bool:
-    return bool(before) and not after
-
-
-def _switched_on(before: Any, after: Any) -> bool:
-    return bool(after) and not before
-
-
-def _lowered(before: Any, after: Any) -> bool:
-    return isinstance(before, int | float) and (after is None or after < before)
-
-
-def _kept_shorter(before: Any, after: Any) -> bool:
-    """Whether logs are kept for fewer days; 0 is for ever."""
-    return bool(after) and (before == 0 or (isinstance(before, int) and after < before))
-
-
-def _other_major(before: Any, after: Any) -> bool:
-    return bool(before) and bool(after) and str(before).split(".")[0] != str(after).split(".")[0]
-
-
-IN_PLACE: Mapping[str, tuple[InPlace, ...]] = {
-    "aws_db_instance": (
-        InPlace(
-            attribute="identifier",
-            reason="the database would get another name, and the app would not find it any more",
-            harms=_any_change,
-            refused=True,
-        ),
-        InPlace(
-            attribute="db_subnet_group_name",
-            reason="the database would move to other subnets, where it cannot be reached meanwhile",
-            harms=_any_change,
-            refused=True,
-        ),
-        InPlace(
-            attribute="engine_version",
-            reason="the database would be upgraded to another major version in place, with no way back",
-            harms=_other_major,
-            refused=True,
-        ),
-        InPlace(
-            attribute="deletion_protection",
-            reason="the database could be deleted afterwards (deletion_protection)",
-            harms=_switched_off,
-        ),
-        InPlace(
-            attribute="backup_retention_period",
-            reason="backups that are older would be deleted (backup_retention_period)",
-            harms=_lowered,
-        ),
-        InPlace(
-            attribute="skip_final_snapshot",
-            reason="the database would be deleted without a last snapshot (skip_final_snapshot)",
-            harms=_switched_on,
-        ),
-        InPlace(
-            attribute="delete_automated_backups",
-            reason="its backups would be deleted with the database (delete_automated_backups)",
-            harms=_switched_on,
-        ),
-    ),
-    "aws_s3_bucket": (
-        InPlace(
-            attribute="force_destroy",
-            reason="the bucket could be deleted with everything in it (force_destroy)",
-            harms=_switched_on,
-        ),
-    ),
-    "aws_kms_key": (
-        InPlace(
-            attribute="is_enabled",
-            reason="nothing that is encrypted with the key could be read any more",
-            harms=_switched_off,
-            refused=True,
-            remedy="Leave the key enabled.",
-        ),
-        InPlace(
-            attribute="enable_key_rotation",
-            reason="the key would not be rotated any more (enable_key_rotation)",
-            harms=_switched_off,
-        ),
-        InPlace(
-            attribute="deletion_window_in_days",
-            reason="a deletion could be taken back for fewer days (deletion_window_in_days)",
-            harms=_lowered,
-        ),
-    ),
-    "aws_secretsmanager_secret": (
-        InPlace(
-            attribute="recovery_window_in_days",
-            reason="a deletion could be taken back for fewer days (recovery_window_in_days)",
-            harms=_lowered,
-        ),
-    ),
-    "aws_cloudwatch_log_group": (
-        InPlace(
-            attribute="retention_in_days",
-            reason="logs that are older would be deleted (retention_in_days)",
-            harms=_kept_shorter,
-        ),
-    ),
-    "aws_dynamodb_table": (
-        InPlace(
-            attribute="deletion_protection_enabled",
-            reason="the table could be deleted afterwards (deletion_protection_enabled)",
-            harms=_switched_off,
-        ),
-    ),
-    "aws_route53_zone": (
-        InPlace(
-            attribute="force_destroy",
-            reason="the zone could be deleted with its records (force_destroy)",
-            harms=_switched_on,
-        ),
-    ),
-    "aws_ecr_repository": (
-        InPlace(
-            attribute="force_delete",
-            reason="the repository could be deleted with its images (force_delete)",
-            harms=_switched_on,
-        ),
-    ),
-}
-"""Type → updates that are refused or destructive though the resource stays."""
 
 
 # ------------------------------------------------------------------ drift
