@@ -50,8 +50,8 @@ if command == "show":
 if command == "state":
     print(json.dumps({{"serial": 7, "lineage": "family", **script.get("state", {{}})}}))
 if "sleep" in answer:
-    (home / "started").write_text("")
     try:
+        (home / "started").write_text("")  # from here on somebody may interrupt
         time.sleep(answer["sleep"])
     except KeyboardInterrupt:
         with (home / "interrupts").open("a") as interrupts:
