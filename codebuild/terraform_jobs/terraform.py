@@ -73,6 +73,22 @@ def stop_signals_raise() -> Iterator[None]:
             signal.signal(each, handler)
 
 
+@contextmanager
+def stop_signals_wait() -> Iterator[None]:
+    """Hold stop signals back while something must not be cut in half; the first one is raised afterwards."""
+    arrived: list[int] = []
+    before = {
+        each: signal.signal(each, lambda number, _frame: arrived.append(number)) for each in STOP_SIGNALS
+    }
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+        if arrived:
+            signal.raise_signal(arrived[0])
+
+
 class Terraform:
     """A root module and the program that applies it.
 
@@ -144,31 +160,30 @@ class Terraform:
     def _stream(self, *arguments: str, accept: Sequence[int] = (0,)) -> tuple[int, str]:
         """Run a command whose output goes to the log as it comes; return exit code and standard output."""
         name = f"terraform {arguments[0]}"
-        # A session of its own: Terraform ends cleanly on the first stop signal and lets go of everything,
-        # state included, on the second. So it gets exactly one, from us.
-        process = subprocess.Popen(
-            self._command(arguments),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
         said: list[str] = []
         complained: list[str] = []
-        readers = [
-            threading.Thread(target=_echo, args=(stream, log, lines))
-            for stream, log, lines in (
-                (process.stdout, sys.stdout, said),
-                (process.stderr, sys.stderr, complained),
-            )
-        ]
-        for reader in readers:
-            reader.start()
+        readers: list[threading.Thread] = []
+        process: subprocess.Popen[str] | None = None
         try:
+            # A program that was started and that nobody knows would go on by itself.
+            with stop_signals_wait():
+                # A session of its own: Terraform ends cleanly on the first stop signal and lets go of
+                # everything, state included, on the second. So it gets exactly one, from us.
+                process = subprocess.Popen(
+                    self._command(arguments),
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    start_new_session=True,
+                )
+                readers += _reading(
+                    (process.stdout, sys.stdout, said), (process.stderr, sys.stderr, complained)
+                )
             code = process.wait()
         except Stopped as stopped:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+            if process:
+                process.send_signal(signal.SIGINT)
+                process.wait()
             raise ProvisionFailed(
                 f"{name} was stopped ({stopped}): somebody stopped the build, or its time was up. "
                 "Terraform ended cleanly and the state says what it had done.",
@@ -186,6 +201,14 @@ def readable(said: str) -> str:
     """Return what `terraform plan` said without its progress and without what to type next."""
     kept = [line for line in said.splitlines() if not PROGRESS.search(line)]
     return FOOTER.split("\n".join(kept), maxsplit=1)[0].strip() + "\n"
+
+
+def _reading(*streams: tuple[IO[str] | None, IO[str], list[str]]) -> list[threading.Thread]:
+    """Start to pass streams on: from where, to which log, and remembered in which list."""
+    readers = [threading.Thread(target=_echo, args=each) for each in streams]
+    for reader in readers:
+        reader.start()
+    return readers
 
 
 def _echo(stream: IO[str], log: IO[str], said: list[str]) -> None:
