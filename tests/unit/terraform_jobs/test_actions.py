@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from terraform_jobs.terraform import Stopped, stop_signals_raise, stop_signals_wait
 
 from .conftest import BUCKET, GENERATIONS, Build
 
@@ -322,3 +323,13 @@ def test_stopped_build_lets_terraform_end_cleanly_once(build: Build) -> None:
     # Then terraform, which drops everything on a second signal, got one
     assert (build.home / "interrupts").read_text() == "x"
     assert "was stopped (SIGTERM)" in said
+
+
+def test_a_stop_while_terraform_is_being_started_comes_right_after_it() -> None:
+    begun = False
+    with stop_signals_raise(), pytest.raises(Stopped, match="SIGTERM"), stop_signals_wait():
+        # When the signal comes in the middle of what must be whole
+        signal.raise_signal(signal.SIGTERM)
+        begun = True
+    # Then it was whole, and the stop was not forgotten
+    assert begun
