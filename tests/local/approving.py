@@ -4,11 +4,14 @@
 
 import json
 import re
+import subprocess
+import sys
 import urllib.error
 import urllib.request
 import uuid
 from dataclasses import dataclass
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -105,3 +108,14 @@ def command_in(message: str) -> str:
     """Return the command line of a message that asks."""
     (found,) = [line for line in message.splitlines() if line.startswith("printf ")]
     return found
+
+
+def typed(aws: LocalAWS, command: str) -> str:
+    """Run a command line in a shell, as a person who reads it in a message does; return what it printed."""
+    environment = aws.environment()
+    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", command], env=environment, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0 and "FunctionError" not in done.stdout, done
+    return done.stdout

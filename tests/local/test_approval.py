@@ -24,7 +24,7 @@ import pytest
 from botocore.exceptions import ClientError
 from know_me.approvals import link, signature
 
-from tests.local.approving import Answer, Form, Topic, ask, command_in, link_in
+from tests.local.approving import Answer, Form, Topic, ask, command_in, link_in, typed
 from tests.local.conftest import LocalAWS
 from tests.local.test_deploy import CDKCommand
 from tests.local.waiting import eventually
@@ -193,12 +193,7 @@ def test_a_person_follows_the_link_reads_and_decides(stage: Stage, decision: str
 
 def test_the_command_of_the_message_works_as_it_stands(stage: Stage) -> None:
     run = stage.run()
-    environment = stage.aws.environment()
-    environment["PATH"] = f"{Path(sys.executable).parent}:{environment['PATH']}"
-    finished = subprocess.run(
-        ["bash", "-c", run.command], env=environment, capture_output=True, text=True, timeout=120
-    )
-    assert finished.returncode == 0 and "FunctionError" not in finished.stdout, finished
+    typed(stage.aws, run.command)
     user = subprocess.run(["id", "-un"], capture_output=True, text=True, check=True).stdout.strip()
     assert (run.ended()["decision"], run.record()["by"]) == ("approve", user)
 
