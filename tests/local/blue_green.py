@@ -29,13 +29,19 @@ class BlueGreen:
         }
 
 
-def balanced(aws: LocalAWS, name: str) -> BlueGreen:
-    """Make it in the default VPC: listeners on 80 and 8443, groups `<name>-blue` and `<name>-green`."""
-    elb, ec2 = aws.client("elbv2"), aws.client("ec2")
+def default_network(aws: LocalAWS) -> tuple[str, list[str], list[str]]:
+    """Return the ids of the default VPC, of two of its subnets, and of a security group in it."""
+    ec2 = aws.client("ec2")
     vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
     inside = [{"Name": "vpc-id", "Values": [vpc]}]
     subnets = [each["SubnetId"] for each in ec2.describe_subnets(Filters=inside)["Subnets"]][:2]
-    security = [ec2.describe_security_groups(Filters=inside)["SecurityGroups"][0]["GroupId"]]
+    return vpc, subnets, [ec2.describe_security_groups(Filters=inside)["SecurityGroups"][0]["GroupId"]]
+
+
+def balanced(aws: LocalAWS, name: str) -> BlueGreen:
+    """Make it in the default VPC: listeners on 80 and 8443, groups `<name>-blue` and `<name>-green`."""
+    elb = aws.client("elbv2")
+    vpc, subnets, security = default_network(aws)
     (balancer,) = elb.create_load_balancer(Name=name, Subnets=subnets, SecurityGroups=security)[
         "LoadBalancers"
     ]

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.local.blue_green import default_network
 from tests.local.conftest import LocalAWS
 from tests.local.waiting import eventually
 
@@ -146,7 +147,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(local_aws: Any) -> World:
-    iam, secrets, ec2 = (local_aws.client(each) for each in ("iam", "secretsmanager", "ec2"))
+    iam, secrets = (local_aws.client(each) for each in ("iam", "secretsmanager"))
     elb, logs, ecs = (local_aws.client(each) for each in ("elbv2", "logs", "ecs"))
     trust = {
         "Effect": "Allow",
@@ -167,10 +168,7 @@ def world(local_aws: Any) -> World:
     secret = secrets.create_secret(Name="tests/ecs", SecretString=json.dumps({"password": "s3cret"}))["ARN"]
     logs.create_log_group(logGroupName="/tests/ecs")
     ecs.create_cluster(clusterName="tests")
-    vpc = ec2.describe_vpcs(Filters=[{"Name": "is-default", "Values": ["true"]}])["Vpcs"][0]["VpcId"]
-    inside = [{"Name": "vpc-id", "Values": [vpc]}]
-    subnets = [each["SubnetId"] for each in ec2.describe_subnets(Filters=inside)["Subnets"]][:2]
-    groups = [ec2.describe_security_groups(Filters=inside)["SecurityGroups"][0]["GroupId"]]
+    vpc, subnets, groups = default_network(local_aws)
     balancer = elb.create_load_balancer(Name="tests", Subnets=subnets, SecurityGroups=groups)[
         "LoadBalancers"
     ][0]
